@@ -1,0 +1,264 @@
+"""What training leaves behind: frozen records of plain numbers, and JSON both ways.
+
+Training writes these and everything that draws, judges or compares reads them; the two halves
+meet nowhere else. Nothing here knows Keras.
+"""
+
+import csv
+import dataclasses
+import html
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from kerastrain._checks import invalid, show
+from kerastrain._files import replacing
+
+STOP_REASONS = ("finished", "early_stopping", "time", "nan", "interrupted", "error")
+"""Why a run ended, as `History.stop_reason` says it."""
+
+PER_EPOCH_FACTS = ("learning_rate", "seconds")
+"""Columns of a history that describe the epoch and are no measure of the model."""
+
+_FORMAT = "kerastrain.History"
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What one run did, epoch by epoch.
+
+    Attributes:
+        history: Per column one number an epoch: whatever Keras logs, the `learning_rate` at the
+            epoch's end and the `seconds` that the epoch took, validation included.
+        epoch: The epochs run, counted from 0 as Keras counts them.
+        monitor: The column that chose the best epoch.
+        best_epoch: The epoch with the best `monitor`, whose weights were restored if the run
+            restores the best; `None` if no epoch had a finite value.
+        stopped_epoch: The epoch after which the run stopped early; `None` if it ran to the end.
+        stop_reason: One of `STOP_REASONS`.
+        engine: How the steps were executed and why, in one line.
+        seed: The seed of the run, drawn at random if none was given.
+
+    Example:
+        >>> history = History.of({"loss": [0.9, 0.5, 0.6], "val_loss": [0.8, 0.6, 0.7]})
+        >>> len(history), history.monitor, history.best_epoch
+        (3, 'val_loss', 1)
+        >>> history.best
+        {'loss': 0.5, 'val_loss': 0.6}
+    """
+
+    history: dict[str, list[float]]
+    epoch: list[int]
+    monitor: str | None = None
+    best_epoch: int | None = None
+    stopped_epoch: int | None = None
+    stop_reason: str = "finished"
+    engine: str = ""
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        uneven = {k: len(v) for k, v in self.history.items() if len(v) != len(self.epoch)}
+        if uneven:
+            raise invalid(
+                "History",
+                "history",
+                f"hold one number per epoch ({len(self.epoch)}) in each column",
+                f"lengths {uneven}",
+            )
+        if self.stop_reason not in STOP_REASONS:
+            allowed = ", ".join(repr(reason) for reason in STOP_REASONS)
+            received = f"stop_reason={self.stop_reason!r}"
+            raise invalid("History", "stop_reason", f"be one of {allowed}", received)
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Sequence[float]], epoch: Iterable[int] | None = None) -> Self:
+        """Makes a history from columns alone, as Keras's own `History` or a CSV has them.
+
+        The monitor is `val_loss`, or `loss` where there was no validation; the best epoch is where
+        that is lowest.
+        """
+        history = {str(name): [float(v) for v in column] for name, column in columns.items()}
+        length = max((len(column) for column in history.values()), default=0)
+        epochs = [int(number) for number in epoch] if epoch is not None else list(range(length))
+        monitor = next((name for name in ("val_loss", "loss") if name in history), None)
+        best = lowest(history[monitor]) if monitor else None
+        return cls(history, epochs, monitor, None if best is None else epochs[best])
+
+    def __len__(self) -> int:
+        """The number of epochs run."""
+        return len(self.epoch)
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Every column's value at the best epoch; empty if there is none."""
+        if self.best_epoch is None:
+            return {}
+        row = self.epoch.index(self.best_epoch)
+        return {name: column[row] for name, column in self.history.items()}
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that all epochs took together, validation included."""
+        return sum(self.history.get("seconds", []))
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Writes the record as JSON, whole or not at all, and returns the path.
+
+        Numbers that JSON has no word for are written as the strings "NaN", "Infinity" and
+        "-Infinity", so that any reader can parse the file.
+
+        Example:
+            >>> import tempfile
+            >>> path = History.of({"loss": [0.5, math.nan]}).save(tempfile.mkdtemp() + "/h.json")
+            >>> History.load(path).history
+            {'loss': [0.5, nan]}
+        """
+        path = pathlib.Path(path)
+        fields = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)}
+        fields["history"] = {k: [_to_json(v) for v in c] for k, c in self.history.items()}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(fields, indent=1, allow_nan=False), encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a record that `save` wrote, or a CSV that Keras's `CSVLogger` wrote.
+
+        Raises:
+            ValueError: If the file can't be read or isn't a history.
+        """
+        text = _read_text(path)
+        if pathlib.Path(path).suffix == ".csv":
+            return cls._from_csv(text, path)
+        return cls._from_json(text, path)
+
+    @classmethod
+    def _from_json(cls, text: str, path: str | os.PathLike[str]) -> Self:
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise _unreadable(path, f"not JSON: {error}") from error
+        if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
+            raise _unreadable(path, f"no {_FORMAT!r} in it")
+        version = fields.pop("version", None)
+        if version != _VERSION:
+            raise _unreadable(path, f"version {version}, where this package reads {_VERSION}")
+        try:
+            columns = fields.pop("history")
+            history = {name: [float(v) for v in column] for name, column in columns.items()}
+            return cls(history=history, **fields)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _unreadable(path, f"fields that don't fit: {error}") from error
+
+    @classmethod
+    def _from_csv(cls, text: str, path: str | os.PathLike[str]) -> Self:
+        rows = list(csv.DictReader(text.splitlines()))
+        try:
+            names = [name for name in (rows[0] if rows else ()) if name != "epoch"]
+            columns = {name: [float(row[name]) for row in rows] for name in names}
+            epochs = [int(row["epoch"]) for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unreadable(path, f"columns that aren't CSVLogger's: {error}") from error
+        if not columns:
+            raise _unreadable(path, "no epochs in it")
+        return cls.of(columns, epochs)
+
+    def __repr__(self) -> str:
+        best = ""
+        if self.monitor in self.best:
+            best = f", best {self.monitor}={self.best[self.monitor]:.4g} at epoch {self.best_epoch}"
+        return f"<History of {len(self)} epochs{best}, {self.stop_reason}>"
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook: the first and last epochs and the best one, set in bold."""
+        header = "".join(f"<th>{html.escape(name)}</th>" for name in ("epoch", *self.history))
+        shown = _rows_to_show(len(self), self._best_row())
+        body = "".join(self._html_row(row) for row in shown)
+        return (
+            f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+            f"<p>{html.escape(repr(self)[1:-1])}</p>"
+        )
+
+    def _html_row(self, row: int | None) -> str:
+        if row is None:
+            return f'<tr><td colspan="{len(self.history) + 1}">…</td></tr>'
+        numbers = (f"{column[row]:.4g}" for column in self.history.values())
+        cells = "".join(f"<td>{cell}</td>" for cell in (str(self.epoch[row]), *numbers))
+        bold = ' style="font-weight: bold"' if row == self._best_row() else ""
+        return f"<tr{bold}>{cells}</tr>"
+
+    def _best_row(self) -> int | None:
+        return None if self.best_epoch is None else self.epoch.index(self.best_epoch)
+
+
+def as_history(source: Any, *, function: str) -> History:
+    """Returns a `History` from anything that holds one.
+
+    Args:
+        source: Our `History`, Keras's `History`, a dict of lists, or a path to a JSON file of
+            `History.save` or a CSV file of Keras's `CSVLogger`.
+        function: The public function that was given it, named in the error.
+
+    Example:
+        >>> as_history({"loss": [0.9, 0.5]}, function="plot_history").best_epoch
+        1
+    """
+    if isinstance(source, History):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return History.load(source)
+    if isinstance(source, Mapping):
+        return History.of(source)
+    if isinstance(getattr(source, "history", None), Mapping):
+        return History.of(source.history, getattr(source, "epoch", None) or None)
+    must = "be a History, Keras's History, a dict of lists or a path to a saved one"
+    raise invalid(function, "histories", must, show(source), kind=TypeError)
+
+
+def lowest(values: Sequence[float]) -> int | None:
+    """Returns the position of the lowest finite value, or `None` if there is none.
+
+    Example:
+        >>> lowest([math.nan, 0.4, 0.3, 0.5])
+        2
+    """
+    finite = [(value, row) for row, value in enumerate(values) if math.isfinite(value)]
+    return min(finite)[1] if finite else None
+
+
+def _to_json(value: float) -> float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _rows_to_show(length: int, best: int | None, *, ends: int = 5) -> list[int | None]:
+    """Returns the rows of a table that fits one look, with `None` where rows are left out."""
+    wanted = {*range(min(ends, length)), *range(max(0, length - ends), length)}
+    rows = sorted(wanted | ({best} if best is not None else set()))
+    shown: list[int | None] = []
+    for row in rows:
+        if shown and shown[-1] != row - 1:
+            shown.append(None)
+        shown.append(row)
+    return shown
+
+
+def _read_text(path: str | os.PathLike[str]) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise _unreadable(path, error.strerror or type(error).__name__) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "not text") from error
+
+
+def _unreadable(path: str | os.PathLike[str], why: str) -> Exception:
+    must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
+    return invalid("History.load", "path", must, f"path={os.fspath(path)!r} ({why})")
