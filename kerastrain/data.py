@@ -1,0 +1,274 @@
+"""From what the user holds to what the steps eat: checks, splits, order, batches.
+
+The order of the rows in epoch `e` is a pure function of the seed and `e`, so that a run can be
+repeated, and resumed, from those two numbers alone.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastrain._checks import invalid, show
+
+Arrays = Any
+"""One array, or a tuple, list or dict of arrays with one row each per sample."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Samples in memory: inputs, targets and weights, row by row.
+
+    Attributes:
+        x: One array `(n, ...)`, or a tuple or dict of them.
+        y: Likewise, or `None`.
+        weight: One weight a row, shape `(n,)`, or `None`.
+    """
+
+    x: Arrays
+    y: Arrays
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(keras.tree.flatten(self.x)[0])
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What a batch consists of, as Keras wants it: `(x,)`, `(x, y)` or `(x, y, weight)`."""
+        if self.weight is not None:
+            return (self.x, self.y, self.weight)
+        return (self.x,) if self.y is None else (self.x, self.y)
+
+    def take(self, positions: np.ndarray) -> "Rows":
+        """Returns the rows at some positions, copied."""
+        parts = (self.x, self.y, self.weight)
+        return Rows(*(p if p is None else _at(p, positions) for p in parts))
+
+
+class EpochOrder:
+    """The rows that each epoch visits, and in which order.
+
+    Args:
+        rows: The positions of the training rows.
+        seed: With the epoch, it decides the order.
+        shuffle: Whether there is an order to decide.
+    """
+
+    def __init__(self, rows: np.ndarray, *, seed: int, shuffle: bool) -> None:
+        self._rows = rows
+        self._seed = seed
+        self._shuffle = shuffle
+        # A variable, so that one dataset serves all epochs and nothing is traced again.
+        self.current = tf.Variable(self.of_epoch(0), trainable=False)
+
+    def of_epoch(self, epoch: int) -> np.ndarray:
+        """Returns the positions in the order of an epoch, a pure function of seed and epoch."""
+        if not self._shuffle:
+            return self._rows
+        return np.random.default_rng([self._seed, epoch]).permutation(self._rows)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Lets the dataset follow the order of this epoch from now on."""
+        self.current.assign(self.of_epoch(epoch))
+
+
+def is_stream(x: Any) -> bool:
+    """Tells whether `x` brings its own batches and targets: a tf.data.Dataset or a PyDataset."""
+    return isinstance(x, tf.data.Dataset | keras.utils.PyDataset)
+
+
+def rows_of(
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    function: str = "fit",
+    names: tuple[str, str, str] = ("x", "y", "sample_weight"),
+) -> Rows:
+    """Makes `Rows` of arrays, frames, lists or tensors, and checks them.
+
+    Floating-point numbers become Keras's `floatx`, as `model.fit` makes them.
+
+    Raises:
+        ValueError: If there are no rows, lengths differ, or there is NaN or infinity.
+        TypeError: If something isn't an array.
+    """
+    inputs = _as_arrays(function, names[0], x)
+    targets = None if y is None else _as_arrays(function, names[1], y)
+    weight = None if sample_weight is None else _as_arrays(function, names[2], sample_weight)
+    lengths = {
+        name: len(array)
+        for name, arrays in zip(names, (inputs, targets, weight), strict=True)
+        if arrays is not None
+        for array in keras.tree.flatten(arrays)
+    }
+    first = len(keras.tree.flatten(inputs)[0])
+    if any(len(array) != first for array in keras.tree.flatten(inputs)) or (
+        len(set(lengths.values())) > 1
+    ):
+        received = ", ".join(f"len({name})={length}" for name, length in lengths.items())
+        must = "have as many rows as " + " and ".join(f"`{name}`" for name in list(lengths)[1:])
+        raise invalid(function, names[0], must if len(lengths) > 1 else "agree in rows", received)
+    if first == 0:
+        raise invalid(function, names[0], "hold at least one row", f"{names[0]}={show(x)}")
+    for name, arrays in zip(names, (inputs, targets, weight), strict=True):
+        _check_finite(function, name, arrays)
+    return Rows(inputs, targets, weight)
+
+
+def with_class_weight(
+    rows: Rows, class_weight: Mapping[int, float] | None, labels: np.ndarray | None
+) -> Rows:
+    """Multiplies each row's weight by that of its class, as Keras's `class_weight` does.
+
+    Args:
+        rows: The rows.
+        class_weight: From class to weight; a class that isn't in it weighs 1.
+        labels: The class of each row, or `None` where the model doesn't classify.
+    """
+    if class_weight is None:
+        return rows
+    if labels is None:
+        must = "be left out where the model doesn't classify, or has several outputs"
+        raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
+    weights = np.ones(len(rows), dtype=keras.config.floatx())
+    for label, weight in class_weight.items():
+        weights[labels == label] = weight
+    if rows.weight is not None:
+        weights = weights * rows.weight
+    return dataclasses.replace(rows, weight=weights)
+
+
+def split_positions(
+    n: int, fraction: float, *, seed: int, shuffle: bool = True, labels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits the positions `0..n-1` into a training and a validation part.
+
+    The validation part has as many rows as Keras would give it, `n - floor(n * (1 - fraction))`.
+
+    Args:
+        n: The number of rows.
+        fraction: The part for validation, above 0 and below 1.
+        seed: Decides which rows go where.
+        shuffle: False takes the last rows, as `model.fit` does, for data that are a time series.
+        labels: One class a row: each class is split in the same proportion, to the nearest row.
+
+    Example:
+        >>> train, validation = split_positions(8, 0.25, seed=0, labels=np.array([0, 1] * 4))
+        >>> validation % 2
+        array([0, 1])
+        >>> split_positions(8, 0.25, seed=0, shuffle=False)[1]
+        array([6, 7])
+    """
+    wanted = n - math.floor(n * (1 - fraction))
+    if not 0 < wanted < n:
+        must = "leave at least one row on either side"
+        raise invalid("fit", "validation_split", must, f"validation_split={fraction} of {n} rows")
+    if not shuffle:
+        return np.arange(n - wanted), np.arange(n - wanted, n)
+    generator = np.random.default_rng([seed])
+    if labels is None:
+        labels = np.zeros(n, dtype=int)
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    counts = _shares([len(group) for group in groups], wanted)
+    validation = np.sort(
+        np.concatenate(
+            [
+                generator.permutation(group)[:count]
+                for group, count in zip(groups, counts, strict=True)
+            ]
+        )
+    )
+    return np.setdiff1d(np.arange(n), validation, assume_unique=True), validation
+
+
+def fixed_batches(rows: Rows, *, batch_size: int) -> tf.data.Dataset:
+    """Makes batches of all rows in the order in which they stand, for a validation pass."""
+    return batches(rows, tf.range(len(rows)), len(rows), batch_size)
+
+
+def batches(rows: Rows, order: Any, n: int, batch_size: int) -> tf.data.Dataset:
+    """Makes batches of the rows at the positions that `order` holds whenever an epoch begins.
+
+    One gather a batch, from data that are tensors already: nothing is copied row by row.
+
+    Args:
+        rows: All rows.
+        order: A tensor or variable of `n` positions.
+        n: How many there are.
+        batch_size: Rows a batch; the last one may have fewer.
+    """
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, rows.parts)
+
+    def batch(number: tf.Tensor) -> tuple[Any, ...]:
+        chosen = order[number * batch_size : (number + 1) * batch_size]
+        gathered: tuple[Any, ...] = keras.tree.map_structure(
+            lambda part: tf.gather(part, chosen), tensors
+        )
+        return gathered
+
+    steps = math.ceil(n / batch_size)
+    return tf.data.Dataset.range(steps).map(batch).prefetch(tf.data.AUTOTUNE)
+
+
+def _at(arrays: Arrays, positions: np.ndarray) -> Arrays:
+    return keras.tree.map_structure(lambda array: array[positions], arrays)
+
+
+def _as_arrays(function: str, argument: str, value: Any) -> Arrays:
+    """Follows Keras: a list or tuple of arrays is several inputs, anything else is one."""
+    if isinstance(value, Mapping):
+        return {key: _as_array(function, f"{argument}[{key!r}]", v) for key, v in value.items()}
+    if isinstance(value, list | tuple) and value and all(_is_array(item) for item in value):
+        return tuple(
+            _as_array(function, f"{argument}[{number}]", item) for number, item in enumerate(value)
+        )
+    return _as_array(function, argument, value)
+
+
+def _as_array(function: str, argument: str, value: Any) -> np.ndarray:
+    must = "be arrays with one row per sample, a tf.data.Dataset or a keras.utils.PyDataset"
+    if value is None or isinstance(value, str | bytes | Iterator) or callable(value):
+        raise invalid(function, argument, must, f"{argument}={show(value)}", kind=TypeError)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        received = f"{argument}={show(value)}"
+        raise invalid(function, argument, must, received, kind=TypeError) from error
+    if array.ndim == 0:
+        raise invalid(function, argument, must, f"{argument}={show(value)}", kind=TypeError)
+    if array.dtype.kind == "f":
+        return array.astype(keras.config.floatx(), copy=False)
+    if array.dtype.kind in "OUST":
+        # Keras takes strings as objects only.
+        array = array.astype(object)
+        if not all(isinstance(item, str | bytes) for item in array.flat):
+            must = "hold numbers or strings"
+            raise invalid(function, argument, must, f"{argument}={show(array)}", kind=TypeError)
+    return array
+
+
+def _is_array(value: Any) -> bool:
+    return not isinstance(value, str | bytes) and getattr(value, "ndim", 0) > 0
+
+
+def _check_finite(function: str, argument: str, arrays: Arrays) -> None:
+    for array in keras.tree.flatten(arrays) if arrays is not None else ():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = int(array.size - np.isfinite(array).sum())
+            must = "hold finite numbers only"
+            raise invalid(function, argument, must, f"NaN or infinity in {bad} of {array.size}")
+
+
+def _shares(sizes: list[int], total: int) -> list[int]:
+    """Divides `total` in proportion to `sizes`, the largest remainders rounded up."""
+    exact = [size * total / sum(sizes) for size in sizes]
+    shares = [math.floor(share) for share in exact]
+    by_remainder = sorted(range(len(sizes)), key=lambda i: shares[i] - exact[i])
+    for i in by_remainder[: total - sum(shares)]:
+        shares[i] += 1
+    return shares

@@ -1,0 +1,246 @@
+"""The batches of a run: what the user passed to `fit`, held against the model and made a `Source`.
+
+Everything that can be wrong with the data is said here, before training starts.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastrain._checks import invalid, real_number, show
+from kerastrain.data import (
+    EpochOrder,
+    Rows,
+    batches,
+    fixed_batches,
+    is_stream,
+    rows_of,
+    split_positions,
+    with_class_weight,
+)
+from kerastrain.tasks import check_agreement, class_of_each_row, compiled_loss, head_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the batches of a run come from.
+
+    Attributes:
+        train: What `model.fit` gets as `x`.
+        validation: What it gets as `validation_data`, or `None`.
+        steps: Batches an epoch; `None` where only the end will tell.
+        probe: The first training batch, again and again, for measuring a step on it.
+        begin_epoch: Called at the beginning of every epoch with its number.
+        class_weight: Left for Keras to apply; arrays have it in their weights already.
+        shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
+    """
+
+    train: Any
+    validation: Any
+    steps: int | None
+    probe: tf.data.Dataset
+    begin_epoch: Callable[[int], None]
+    class_weight: Mapping[int, float] | None = None
+    shuffle: bool = False
+
+
+def source_for(
+    model: keras.Model,
+    training: tuple[Any, Any, Any],
+    validation_data: Any,
+    *,
+    validation_split: float,
+    batch_size: int,
+    shuffle: bool,
+    class_weight: Mapping[int, float] | None,
+    seed: int,
+) -> Source:
+    """Checks the data against the model and each other, and makes the batches of the run."""
+    x, y, sample_weight = training
+    fraction = real_number("fit", "validation_split", validation_split, least=0, below=1)
+    if fraction and validation_data is not None:
+        must = "be left out beside `validation_data`"
+        raise invalid("fit", "validation_split", must, f"validation_split={fraction}")
+    if is_stream(x):
+        _check_alone(y, sample_weight, fraction, batch_size)
+        _check_stream("fit", "x", x)
+        validation = _validation(model, validation_data, None, batch_size)
+        first = _first_batch(x)
+        for targets in keras.tree.map_structure(np.asarray, first)[1:2]:
+            _check_targets(model, "y", targets)
+        return _of_stream(x, first, validation, class_weight=class_weight, shuffle=shuffle)
+    rows = rows_of(x, y, sample_weight)
+    _check_rows(model, rows)
+    labels = class_of_each_row(model, rows.y)
+    validation = _validation(model, validation_data, rows, batch_size)
+    positions = np.arange(len(rows))
+    if fraction:
+        positions, held_out = split_positions(
+            len(rows), fraction, seed=seed, shuffle=shuffle, labels=labels
+        )
+        validation = fixed_batches(rows.take(held_out), batch_size=batch_size)
+    weighted = with_class_weight(rows, class_weight, labels)
+    return _of_rows(
+        weighted, positions, validation, batch_size=batch_size, seed=seed, shuffle=shuffle
+    )
+
+
+def _check_alone(y: Any, sample_weight: Any, fraction: float, batch_size: int) -> None:
+    """A stream brings its own targets, weights and batches."""
+    given = {
+        "y": y is not None,
+        "sample_weight": sample_weight is not None,
+        "validation_split": bool(fraction),
+        "batch_size": batch_size != 32,
+    }
+    for argument, is_given in given.items():
+        if is_given:
+            must = "be left out where `x` is a Dataset or PyDataset, which brings its own batches"
+            raise invalid("fit", argument, must, f"`x` and `{argument}`")
+
+
+def _validation(
+    model: keras.Model, validation_data: Any, training: Rows | None, batch_size: int
+) -> Any:
+    if validation_data is None:
+        return None
+    if is_stream(validation_data):
+        _check_stream("fit", "validation_data", validation_data)
+        return validation_data
+    if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+        must = "be (x, y), (x, y, sample_weight), a Dataset or a PyDataset"
+        received = f"validation_data={show(validation_data)}"
+        raise invalid("fit", "validation_data", must, received, kind=TypeError)
+    names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
+    x, y, weight = (*validation_data, None)[:3]
+    rows = rows_of(x, y, weight, names=names)
+    _check_targets(model, names[1], rows.y)
+    if training is not None:
+        _check_same_shape(names[0], rows.x, "x", training.x)
+        _check_same_shape(names[1], rows.y, "y", training.y)
+    return fixed_batches(rows, batch_size=batch_size)
+
+
+def _check_rows(model: keras.Model, rows: Rows) -> None:
+    shape = getattr(model, "input_shape", None) if model.built else None
+    if isinstance(shape, tuple) and all(side is None or isinstance(side, int) for side in shape):
+        came = rows.x.shape if isinstance(rows.x, np.ndarray) else None
+        if came is None or not _fits(came[1:], shape[1:]):
+            must = f"be an array of shape {('n', *shape[1:])}, as the model takes".replace("'", "")
+            raise invalid("fit", "x", must, f"x={show(rows.x)}")
+    learns_from_x_alone = type(model).train_step is not keras.Model.train_step
+    if rows.y is None and model.loss is not None and not learns_from_x_alone:
+        raise invalid("fit", "y", "be given: the model was compiled with a loss", "y=None")
+    _check_targets(model, "y", rows.y)
+
+
+def _fits(came: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Keras adds or drops a last axis of length 1 by itself."""
+    shapes = {came, (*came, 1), came[:-1] if came[-1:] == (1,) else came}
+    return any(
+        len(shape) == len(wanted)
+        and all(side in (None, length) for side, length in zip(wanted, shape, strict=True))
+        for shape in shapes
+    )
+
+
+def _check_targets(model: keras.Model, argument: str, y: Any) -> None:
+    if isinstance(y, np.ndarray):
+        check_agreement("fit", head_of(model), compiled_loss(model), y)
+
+
+def _check_same_shape(name: str, came: Any, other: str, wanted: Any) -> None:
+    if not isinstance(came, np.ndarray) or not isinstance(wanted, np.ndarray):
+        return
+    if came.shape[1:] != wanted.shape[1:]:
+        must = f"have rows of the shape of `{other}`'s, {wanted.shape[1:]}"
+        raise invalid("fit", name, must, f"rows of shape {came.shape[1:]}")
+
+
+def _of_rows(
+    rows: Rows, positions: np.ndarray, validation: Any, *, batch_size: int, seed: int, shuffle: bool
+) -> Source:
+    """Makes the batches of rows in memory.
+
+    Args:
+        rows: All rows.
+        positions: The rows to train on.
+        validation: What `validation_of` made, or `None`.
+        batch_size: Rows a batch; the last batch may have fewer.
+        seed: With the epoch, it decides the order.
+        shuffle: Whether the order changes from epoch to epoch.
+    """
+    order = EpochOrder(positions, seed=seed, shuffle=shuffle)
+    train = batches(rows, order.current, len(positions), batch_size)
+    return Source(
+        train=train,
+        validation=validation,
+        steps=math.ceil(len(positions) / batch_size),
+        probe=train.take(1).repeat(),
+        begin_epoch=order.begin_epoch,
+    )
+
+
+def _of_stream(
+    stream: Any,
+    first: tuple[Any, ...],
+    validation: Any,
+    *,
+    class_weight: Mapping[int, float] | None,
+    shuffle: bool,
+) -> Source:
+    """Makes a source of a tf.data.Dataset or a PyDataset, which keep their own order."""
+    if isinstance(stream, keras.utils.PyDataset):
+        steps, probe = stream.num_batches, tf.data.Dataset.from_tensors(first).repeat()
+    else:
+        count = int(stream.cardinality())
+        steps = count if count >= 0 else None
+        # The stream's own element spec, so that measuring traces what training will run.
+        once = tf.data.Dataset.from_generator(
+            lambda: [first], output_signature=_as_batch(stream.element_spec)
+        )
+        probe = once.cache().repeat()
+    return Source(
+        train=stream,
+        validation=validation,
+        steps=steps,
+        probe=probe,
+        begin_epoch=lambda epoch: None,
+        class_weight=class_weight,
+        shuffle=shuffle and isinstance(stream, keras.utils.PyDataset),
+    )
+
+
+def _first_batch(stream: Any) -> tuple[Any, ...]:
+    first = stream[0] if isinstance(stream, keras.utils.PyDataset) else next(iter(stream))
+    return _as_batch(first)
+
+
+def _check_stream(function: str, argument: str, stream: Any) -> None:
+    """Raises for a stream that would never end, is empty, or brings no targets."""
+    if isinstance(stream, keras.utils.PyDataset):
+        if stream.num_batches == 0:
+            raise invalid(function, argument, "hold at least one batch", f"{argument} of length 0")
+        if stream.num_batches is None:
+            must = "be finite: give the PyDataset a length"
+            raise invalid(function, argument, must, f"{argument}={show(stream)}")
+        return
+    count = int(stream.cardinality())
+    if count == tf.data.INFINITE_CARDINALITY:
+        must = "be finite: take `.repeat()` out, or put `.take(steps)` after it"
+        raise invalid(function, argument, must, "an infinite Dataset")
+    if count == 0:
+        raise invalid(function, argument, "hold at least one batch", "an empty Dataset")
+    shapes = [getattr(spec, "shape", None) for spec in keras.tree.flatten(stream.element_spec)]
+    if any(shape is not None and shape.rank == 0 for shape in shapes):
+        must = "be batched: put `.batch(batch_size)` at its end"
+        raise invalid(function, argument, must, f"elements {stream.element_spec}")
+
+
+def _as_batch(batch: Any) -> tuple[Any, ...]:
+    return tuple(batch) if isinstance(batch, list | tuple) else (batch,)
