@@ -1,0 +1,363 @@
+"""Callback factories: Keras's own callbacks, configured as the study notes use them.
+
+What they return works in `model.fit` as in `kerastrain.fit`. They add to Keras what a typing error
+needs: a monitor that isn't there raises where Keras would warn and never act.
+"""
+
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from kerastrain._checks import invalid, needs, one_of, real_number, show, whole_number
+
+_MODES = ("auto", "min", "max")
+
+
+class _KnownMonitor:
+    """Lets a Keras callback look up its monitor in the first epoch's logs, or raise.
+
+    Old names are understood: `acc` is `accuracy`, `val_acc` is `val_accuracy`.
+    """
+
+    monitor: str
+    factory: str
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.monitor = known_monitor(self.monitor, logs or {}, function=self.factory)
+        super().on_epoch_end(epoch, logs)  # type: ignore[misc]
+
+
+class _EarlyStopping(_KnownMonitor, keras.callbacks.EarlyStopping):  # type: ignore[misc]
+    factory = "early_stopping"
+
+    def get_monitor_value(self, logs: dict[str, Any] | None) -> float | None:
+        """Leaves a NaN epoch out: Keras would keep NaN as the best, which nothing then beats."""
+        value = float((logs or {})[self.monitor])
+        return value if math.isfinite(value) else None
+
+
+class _ModelCheckpoint(_KnownMonitor, keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
+    factory = "checkpoint"
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.save_best_only:
+            super().on_epoch_end(epoch, logs)
+        else:
+            keras.callbacks.ModelCheckpoint.on_epoch_end(self, epoch, logs)
+
+
+class _ReduceLROnPlateau(_KnownMonitor, keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+    factory = "reduce_on_plateau"
+
+
+def early_stopping(
+    monitor: str = "val_loss",
+    *,
+    patience: int = 2,
+    min_delta: float = 0.0,
+    mode: str = "auto",
+    verbose: int = 0,
+    baseline: float | None = None,
+    restore_best_weights: bool = True,
+    start_from_epoch: int = 0,
+) -> keras.callbacks.EarlyStopping:
+    """Makes Keras's `EarlyStopping`, which ends training when the monitor stops improving.
+
+    An epoch whose monitor is NaN or infinite neither counts as the best nor uses up patience.
+
+    Args:
+        monitor: What to watch, as the history names it; "acc" and "val_acc" mean accuracy.
+        patience: How many epochs without improvement to wait.
+        min_delta: The least change that counts as an improvement.
+        mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
+        verbose: 1 prints a line when it stops.
+        baseline: A value that must be beaten for the patience to start afresh.
+        restore_best_weights: Whether the model ends with the best epoch's weights.
+        start_from_epoch: Epochs to let pass before watching.
+
+    Raises:
+        ValueError: At the first epoch's end, if the history has no such monitor.
+
+    Example:
+        >>> early_stopping("val_acc", patience=3).patience
+        3
+    """
+    function = "early_stopping"
+    return _EarlyStopping(
+        monitor=monitor,
+        patience=whole_number(function, "patience", patience, least=0),
+        min_delta=real_number(function, "min_delta", min_delta, least=0),
+        mode=one_of(function, "mode", mode, _MODES),
+        verbose=verbose,
+        baseline=baseline,
+        restore_best_weights=restore_best_weights,
+        start_from_epoch=whole_number(function, "start_from_epoch", start_from_epoch, least=0),
+    )
+
+
+def checkpoint(
+    filepath: str | os.PathLike[str] = "best.keras",
+    monitor: str = "val_loss",
+    *,
+    mode: str = "auto",
+    save_best_only: bool = True,
+    save_weights_only: bool = False,
+    save_freq: str | int = "epoch",
+    verbose: int = 0,
+    period: int | None = None,
+) -> keras.callbacks.ModelCheckpoint:
+    """Makes Keras's `ModelCheckpoint`, which saves the model whenever the monitor is at its best.
+
+    Missing folders are made.
+
+    Args:
+        filepath: Ends in ".keras" for the whole model, in ".weights.h5" for the weights; may hold
+            names to fill in, such as "{epoch:02d}-{val_loss:.2f}.keras".
+        monitor: What to watch, as the history names it; "acc" and "val_acc" mean accuracy.
+        mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
+        save_best_only: False saves every epoch.
+        save_weights_only: Whether to save weights only, into ".weights.h5".
+        save_freq: "epoch", or a number of batches.
+        verbose: 1 prints a line at each save.
+        period: Gone from Keras; it raises with what to write instead.
+
+    Raises:
+        ValueError: If the suffix doesn't fit; at the first epoch's end, if the history has no such
+            monitor.
+
+    Example:
+        >>> checkpoint("best.weights.h5", save_weights_only=True).save_best_only
+        True
+    """
+    function = "checkpoint"
+    if period is not None:
+        must = (
+            'be left out: Keras has no such argument any more; write save_freq="epoch" for every '
+            "epoch, or save_freq=period * steps_per_epoch"
+        )
+        raise invalid(function, "period", must, f"period={show(period)}")
+    path = os.fspath(filepath)
+    suffix = ".weights.h5" if save_weights_only else ".keras"
+    if not path.endswith(suffix):
+        stem = path.removesuffix(".weights.h5").removesuffix(pathlib.PurePath(path).suffix)
+        what = "the weights" if save_weights_only else "the whole model"
+        keyword = ", save_weights_only=True" if save_weights_only else ""
+        line = f'checkpoint("{stem}{suffix}"{keyword})'
+        must = f'end in "{suffix}" for {what}: write {line}'
+        raise invalid(function, "filepath", must, f"filepath={path!r}")
+    if save_freq != "epoch":
+        save_freq = whole_number(function, "save_freq", save_freq, least=1)
+    folder = str(pathlib.PurePath(path).parent)
+    if "{" not in folder:
+        # Where the folder's own name waits for an epoch, Keras makes it when it saves.
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    return _ModelCheckpoint(
+        filepath=path,
+        monitor=monitor,
+        mode=one_of(function, "mode", mode, _MODES),
+        save_best_only=save_best_only,
+        save_weights_only=save_weights_only,
+        save_freq=save_freq,
+        verbose=verbose,
+    )
+
+
+def standard(
+    filepath: str | os.PathLike[str] = "best.keras",
+    *,
+    monitor: str = "val_loss",
+    patience: int = 2,
+    mode: str = "auto",
+) -> list[keras.callbacks.Callback]:
+    """Makes the study notes' pair, ready to pass: a best checkpoint and early stopping.
+
+    Args:
+        filepath: Where the best model goes, ending in ".keras".
+        monitor: What both watch.
+        patience: How many epochs without improvement to wait.
+        mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
+
+    Example:
+        >>> import tempfile
+        >>> pair = standard(tempfile.mkdtemp() + "/best.keras", patience=5)
+        >>> [callback.monitor for callback in pair]
+        ['val_loss', 'val_loss']
+    """
+    return [
+        checkpoint(filepath, monitor, mode=mode),
+        early_stopping(monitor, patience=patience, mode=mode),
+    ]
+
+
+def reduce_on_plateau(
+    monitor: str = "val_loss",
+    *,
+    factor: float = 0.5,
+    patience: int = 2,
+    min_delta: float = 1e-4,
+    cooldown: int = 0,
+    min_lr: float = 0.0,
+    mode: str = "auto",
+    verbose: int = 0,
+) -> keras.callbacks.ReduceLROnPlateau:
+    """Makes Keras's `ReduceLROnPlateau`, which lowers the rate when the monitor stops improving.
+
+    Args:
+        monitor: What to watch, as the history names it; "acc" and "val_acc" mean accuracy.
+        factor: What the rate is multiplied by, above 0 and below 1.
+        patience: How many epochs without improvement to wait.
+        min_delta: The least change that counts as an improvement.
+        cooldown: Epochs to wait after a reduction.
+        min_lr: The lowest rate.
+        mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
+        verbose: 1 prints a line at each reduction.
+
+    Example:
+        >>> reduce_on_plateau(factor=0.1).factor
+        0.1
+    """
+    function = "reduce_on_plateau"
+    return _ReduceLROnPlateau(
+        monitor=monitor,
+        factor=real_number(function, "factor", factor, above=0, below=1),
+        patience=whole_number(function, "patience", patience, least=0),
+        min_delta=real_number(function, "min_delta", min_delta, least=0),
+        cooldown=whole_number(function, "cooldown", cooldown, least=0),
+        min_lr=real_number(function, "min_lr", min_lr, least=0),
+        mode=one_of(function, "mode", mode, _MODES),
+        verbose=verbose,
+    )
+
+
+def csv_log(
+    filename: str | os.PathLike[str] = "history.csv", *, separator: str = ",", append: bool = False
+) -> keras.callbacks.CSVLogger:
+    """Makes Keras's `CSVLogger`: a line an epoch, which `plot_history` can read.
+
+    Args:
+        filename: Where to write; missing folders are made.
+        separator: What stands between the columns; `plot_history` reads commas.
+        append: Whether to go on in a file that is there.
+
+    Example:
+        >>> import tempfile
+        >>> csv_log(tempfile.mkdtemp() + "/logs/run.csv").append
+        False
+    """
+    path = pathlib.Path(filename)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return keras.callbacks.CSVLogger(str(path), separator=separator, append=append)
+
+
+def tensorboard(
+    log_dir: str | os.PathLike[str] = "logs", **arguments: Any
+) -> keras.callbacks.TensorBoard:
+    """Makes Keras's `TensorBoard`, which writes curves for `tensorboard --logdir logs`.
+
+    Args:
+        log_dir: The folder to write to.
+        **arguments: Those of `keras.callbacks.TensorBoard`.
+
+    Raises:
+        ImportError: If tensorboard isn't installed, with the line that installs it.
+
+    Example:
+        ```python
+        kerastrain.fit(model, x, y, callbacks=[kerastrain.callbacks.tensorboard("logs/run1")])
+        ```
+    """
+    needs("tensorboard", extra="tensorboard", function="callbacks.tensorboard")
+    return keras.callbacks.TensorBoard(log_dir=os.fspath(log_dir), **arguments)
+
+
+def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> str:
+    """Returns the name under which `logs` has the monitor, or raises, listing what there is.
+
+    Example:
+        >>> known_monitor("val_acc", {"loss": 0.4, "val_accuracy": 0.9}, function="fit")
+        'val_accuracy'
+    """
+    if monitor in logs:
+        return monitor
+    prefix = "val_" if isinstance(monitor, str) and monitor.startswith("val_") else ""
+    synonyms = {"acc": "accuracy", "accuracy": "acc"}
+    name = prefix + synonyms.get(str(monitor).removeprefix(prefix), "")
+    return name if name in logs else one_of(function, "monitor", monitor, sorted(logs))
+
+
+class Best:
+    """Knows the best epoch of a run: by an early stopping of ours, or by the user's own.
+
+    Attributes:
+        added: The callback to add to the user's; none where the user's own decides.
+    """
+
+    def __init__(self, stopper: keras.callbacks.EarlyStopping, *, is_users: bool) -> None:
+        self._stopper = stopper
+        self.added = [] if is_users else [stopper]
+
+    @property
+    def monitor(self) -> str:
+        """The column of the history that decides."""
+        return str(self._stopper.monitor)
+
+    @property
+    def epoch(self) -> int | None:
+        """The best epoch so far, or `None` as long as there is none."""
+        return None if self._value is None else int(self._stopper.best_epoch)
+
+    def so_far(self) -> tuple[str, int, float] | None:
+        """Returns the monitor, its best epoch and its value there, or `None`."""
+        return None if self._value is None else (self.monitor, self.epoch or 0, self._value)
+
+    def restore(self) -> None:
+        """Gives the model its best weights; Keras ends no callback after Ctrl-C."""
+        self._stopper.on_train_end()
+
+    @property
+    def _value(self) -> float | None:
+        best = getattr(self._stopper, "best", None)
+        return None if best is None or not math.isfinite(best) else float(best)
+
+
+def watch_best(
+    callbacks: list[keras.callbacks.Callback],
+    *,
+    monitor: str,
+    mode: str,
+    patience: int | None,
+    min_delta: float,
+    restore_best: bool,
+    epochs: int,
+) -> Best:
+    """Makes what decides, during `fit`, which epoch is best and when to stop.
+
+    Args:
+        callbacks: The user's; an `EarlyStopping` among them decides.
+        monitor: What to watch.
+        mode: "auto", "min" or "max".
+        patience: Epochs to wait; `None` waits to the end.
+        min_delta: The least change that counts as an improvement.
+        restore_best: Whether the model ends with the best weights.
+        epochs: The epochs of the run.
+    """
+    users = [c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)]
+    if users and patience is not None:
+        must = "be left out beside an EarlyStopping in `callbacks`"
+        raise invalid("fit", "patience", must, f"patience={show(patience)}")
+    if users:
+        return Best(users[0], is_users=True)
+    waits = epochs if patience is None else whole_number("fit", "patience", patience, least=0)
+    stopper = _EarlyStopping(
+        monitor=monitor,
+        patience=waits,
+        min_delta=real_number("fit", "min_delta", min_delta, least=0),
+        mode=one_of("fit", "mode", mode, _MODES),
+        restore_best_weights=restore_best,
+    )
+    stopper.factory = "fit"
+    return Best(stopper, is_users=False)
