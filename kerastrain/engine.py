@@ -1,0 +1,215 @@
+"""How steps are executed: Keras's own loop, or many steps in one call.
+
+Between two steps Keras returns to Python, which on small models takes longer than the step. Here
+`model.fit` still runs the epochs, the callbacks and the validation, but what it calls as one step
+is a TensorFlow function that runs many.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerastrain.sources import Source
+
+SPEEDS = ("auto", "plain", "steps")
+
+SECONDS_A_CALL = 0.2
+"""How long one call should take: long enough to hide Python, short enough for Ctrl-C and a bar."""
+
+_PROBE_STEPS = 4
+_BATCH_HOOKS = tuple(
+    f"on_{kind}batch_{moment}" for kind in ("", "train_", "test_") for moment in ("begin", "end")
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """The way that was chosen for a run, and why.
+
+    Attributes:
+        way: "plain" or "steps".
+        steps_per_call: How many batches one call runs.
+        reason: Why, completing "way: ...".
+    """
+
+    way: str
+    steps_per_call: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.way}: {self.reason}"
+
+
+@contextlib.contextmanager
+def executing(
+    model: keras.Model, speed: str, source: Source, callbacks: Iterable[Any]
+) -> Iterator[Execution]:
+    """Lets `model.fit` execute its steps the fast way inside the block, and Keras's way after it.
+
+    Args:
+        model: The compiled model.
+        speed: One of `SPEEDS`; "auto" takes the fastest way that this run allows.
+        source: The run's data, of which one batch is measured.
+        callbacks: All callbacks of the run.
+
+    Yields:
+        What was chosen, and why.
+    """
+    before = (model.steps_per_execution, model.train_function, model.test_function)
+    hindrance = "as asked" if speed == "plain" else _hindrance(model, callbacks)
+    try:
+        if hindrance:
+            if speed != "plain":
+                # A group size that was compiled in would keep batches from the hooks all the same.
+                model.steps_per_execution = 1
+                model.train_function = model.test_function = None
+            steps = model.steps_per_execution
+            yield Execution("plain", steps, f"Keras's own loop, {hindrance}")
+        else:
+            yield _install_steps(model, source)
+    finally:
+        model.steps_per_execution, model.train_function, model.test_function = before
+
+
+@contextlib.contextmanager
+def preserved(model: keras.Model) -> Iterator[None]:
+    """Leaves model, optimizer and metrics bit-identical, whatever the block does to them.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> before = model.get_weights()[0]
+        >>> with preserved(model):
+        ...     _ = model.layers[0].kernel.assign([[42.0]])
+        >>> bool(model.get_weights()[0] == before)
+        True
+    """
+    variables = [*model.variables, *model.metrics_variables]
+    if model.optimizer is not None:
+        variables += model.optimizer.variables
+    values = [tf.identity(variable.value) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def sees_every_batch(callback: Any) -> bool:
+    """Tells whether a callback overrides a batch hook, and so must get every batch.
+
+    Keras's own callbacks that override one and don't use it per batch are let off; a callback of
+    ours says so itself, by `sees_groups = True`.
+
+    Example:
+        >>> sees_every_batch(keras.callbacks.ModelCheckpoint("best.keras"))
+        False
+        >>> sees_every_batch(keras.callbacks.TerminateOnNaN())
+        True
+    """
+    if getattr(callback, "sees_groups", False):
+        return False
+    if isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_freq == "epoch":
+        return False
+    if isinstance(callback, keras.callbacks.TensorBoard) and callback.update_freq == "epoch":
+        return bool(callback.write_steps_per_second)
+    return any(_overrides(callback, hook) for hook in _BATCH_HOOKS)
+
+
+def _overrides(callback: Any, hook: str) -> bool:
+    own = getattr(type(callback), hook, None) is not getattr(keras.callbacks.Callback, hook)
+    return own or hook in vars(callback)
+
+
+def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
+    """Returns why many steps a call are not to be had in this run, or nothing."""
+    watching = [type(callback).__name__ for callback in callbacks if sees_every_batch(callback)]
+    if watching:
+        return f"since {watching[0]} gets every batch"
+    if model.run_eagerly:
+        return "since the model runs eagerly"
+    if type(model).make_train_function is not keras.Model.make_train_function:
+        return "since the model makes its own train function"
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        return "since the model runs on several devices"
+    return ""
+
+
+def _install_steps(model: keras.Model, source: Source) -> Execution:
+    """Puts functions that run many steps where Keras looks for those that run one."""
+    limit = tf.Variable(1, dtype=tf.int64, trainable=False)
+    train = _many_steps(model, model.train_step, limit)
+    limit.assign(_steps_a_call(model, source, train, limit))
+    steps = int(limit)
+    model.steps_per_execution = steps
+    model.train_function = train
+    model.test_function = _many_steps(model, model.test_step, limit)
+    return Execution("steps", steps, f"{steps} batches a call")
+
+
+def _many_steps(
+    model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable
+) -> Callable[[Any], Any]:
+    """Makes what Keras expects in `model.train_function`: an iterator in, the last logs out.
+
+    The limit is a variable, so that finding the right one costs no second tracing.
+    """
+
+    def one_step(batch: Any) -> Any:
+        # Keras hands a missing part of a generator's batch over as an empty Optional.
+        parts = keras.tree.map_structure(
+            lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
+        )
+        return step(parts)
+
+    traced_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def run(iterator: Any) -> Any:
+        def unfinished(done: Any, more: Any, _: Any) -> Any:
+            return tf.logical_and(more, done < limit)
+
+        def next_step(done: Any, _: Any, logs: Any) -> Any:
+            batch = iterator.get_next_as_optional()
+            more, logs = tf.cond(
+                batch.has_value(),
+                lambda: (True, traced_step(batch.get_value())),
+                lambda: (False, logs),
+            )
+            return done + 1, more, logs
+
+        # The first step stands outside the loop to tell the loop what logs look like.
+        logs = traced_step(iterator.get_next())
+        one = tf.constant(1, dtype=tf.int64)
+        return tf.while_loop(unfinished, next_step, (one, True, logs))[2]
+
+    many: Callable[[Any], Any] = tf.function(run, reduce_retracing=True)
+    return many
+
+
+def _steps_a_call(
+    model: keras.Model, source: Source, train: Callable[[Any], Any], limit: tf.Variable
+) -> int:
+    """Measures one step on one batch, and returns how many make `SECONDS_A_CALL`."""
+    batches = iter(source.probe)
+    _build(model, next(batches))
+    with preserved(model):
+        train(batches)  # Traces.
+        limit.assign(_PROBE_STEPS)
+        start = time.perf_counter()
+        keras.tree.map_structure(keras.ops.convert_to_numpy, train(batches))
+        seconds = (time.perf_counter() - start) / _PROBE_STEPS
+    steps = max(1, round(SECONDS_A_CALL / max(seconds, 1e-6)))
+    return min(steps, source.steps) if source.steps else steps
+
+
+def _build(model: keras.Model, batch: tuple[Any, ...]) -> None:
+    """Makes every variable that the first step would make, so that `preserved` can keep it."""
+    if not model.built:
+        model(keras.tree.map_structure(lambda part: part[:1], batch[0]))
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
