@@ -1,0 +1,63 @@
+"""`python -m kerastrain`: trains the study notes' first model on real images, and shows it."""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import matplotlib.pyplot as plt
+
+import kerastrain as ktr
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the demonstration: data to trained model and picture, all offline.
+
+    Args:
+        arguments: The command line's, without the program's name.
+    """
+    options = _parser().parse_args(arguments)
+    folder = pathlib.Path(options.output)
+    data = ktr.load_dataset("fashion_mnist_small")
+    print(f"Training a dense network with dropout on {len(data.train[0]):,} real images of clothes")
+    model, history = ktr.build_and_fit(
+        "dense",
+        data,
+        a_layer=keras.layers.Dropout(0.3),
+        optimizer="adam",
+        epochs=options.epochs,
+        seed=options.seed,
+        callbacks=ktr.callbacks.standard(folder / "model.keras", patience=2),
+    )
+    history.save(folder / "history.json")
+    ktr.plot_history(history)
+    plt.savefig(folder / "history.png", dpi=150)
+    _print_result(model, history, data, folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kerastrain", description="Trains on real images, offline, and shows the result."
+    )
+    parser.add_argument("--output", default="kerastrain-demo", help="the folder for what it makes")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs at most (default: 20)")
+    parser.add_argument("--seed", type=int, default=42, help="repeats a run (default: 42)")
+    return parser
+
+
+def _print_result(
+    model: keras.Model, history: ktr.History, data: ktr.Data, folder: pathlib.Path
+) -> None:
+    test = model.evaluate(*data.test, verbose=0, return_dict=True)
+    best = history.best
+    print(
+        f"Best epoch {history.best_epoch} of 0..{history.epoch[-1]} ({history.stop_reason})\n"
+        f"  validation  loss {best['val_loss']:.4f}  accuracy {best['val_accuracy']:.4f}\n"
+        f"  test        loss {test['loss']:.4f}  accuracy {test['accuracy']:.4f}\n"
+        f"  {history.seconds:.1f} s for {len(history)} epochs ({history.engine})\n"
+        f"In {folder.resolve()}: model.keras (the best epoch's), history.json, history.png"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,364 @@
+"""`fit` and `build_and_fit`: everything else in this package, put together around `model.fit`."""
+
+import math
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerastrain import engine
+from kerastrain._checks import invalid, one_of, show, whole_number
+from kerastrain.callbacks import watch_best
+from kerastrain.data import rows_of
+from kerastrain.models import ALayer, Builder, build, builder_of, parameters_from_data
+from kerastrain.progress import progress_callback
+from kerastrain.records import History
+from kerastrain.sources import Source, source_for
+from kerastrain.tasks import compile_for_task
+
+
+class Trained(NamedTuple):
+    """What `build_and_fit` returns.
+
+    Attributes:
+        model: The trained model.
+        history: What the run did.
+    """
+
+    model: keras.Model
+    history: History
+
+
+def fit(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    validation_data: Any = None,
+    validation_split: float = 0.0,
+    epochs: int = 1,
+    batch_size: int = 32,
+    callbacks: Any = (),
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
+    monitor: str = "auto",
+    mode: str = "auto",
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    restore_best: bool = True,
+    schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
+    seed: int | None = None,
+    speed: str = "auto",
+    verbose: str | int = "auto",
+) -> History:
+    """Trains a compiled model as `model.fit` does, faster, and leaves it at its best epoch.
+
+    An epoch is one pass over the training rows, in steps of `batch_size` rows: the weights change
+    `ceil(rows / batch_size)` times an epoch. The validation rows are never trained on; they show
+    when the model begins to learn the training rows by heart. Keep a third part, the test rows,
+    for the end: whatever chose the best epoch is no judge of it.
+
+    Args:
+        model: A compiled model.
+        x: Inputs, `(n, ...)`: an array, a tuple or dict of arrays, a tf.data.Dataset or a
+            keras.utils.PyDataset. The last two bring their own batches and targets.
+        y: Targets with `n` rows.
+        validation_data: `(x, y)`, `(x, y, sample_weight)`, a Dataset or a PyDataset.
+        validation_split: The part of the rows to validate on instead. Unlike Keras, which takes
+            the last rows, the rows are shuffled first, each class in the same proportion;
+            `shuffle=False` keeps the order and takes the last rows, as a time series needs.
+        epochs: Passes over the data at most.
+        batch_size: Rows a step.
+        callbacks: Keras callbacks. One that overrides a batch hook gets every batch, which keeps
+            the run from the fast way. An `EarlyStopping` among them takes the place of
+            `monitor`, `patience` and `restore_best`.
+        shuffle: Whether to visit the rows in a new order each epoch.
+        class_weight: From class to the weight of its rows in the loss.
+        sample_weight: One weight a row, `(n,)`.
+        monitor: What decides which epoch is best: "auto" is `val_loss`, or `loss` without
+            validation. "acc" and "val_acc" mean accuracy.
+        mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
+        patience: Epochs without improvement after which to stop; `None` never stops early.
+        min_delta: The least change that counts as an improvement.
+        restore_best: Whether the model ends with the weights of its best epoch.
+        schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step.
+        seed: Decides the order of the rows, the split, and dropout: two runs from the same
+            weights with the same seed are the same to the bit. It also seeds Python's, NumPy's
+            and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out, a seed is
+            drawn for this run's order, split and dropout, and noted in the history.
+        speed: "plain" is Keras's own loop; "steps" runs as many batches in one call as take about
+            0.2 s, to the same bits; "auto" takes the fastest that the run allows.
+        verbose: 0 is silent, 1 one bar for the whole run, 2 a line an epoch; "auto" is a bar in a
+            terminal or notebook and a line an epoch elsewhere.
+
+    Returns:
+        What the run did; Keras's logs, the learning rate and the seconds of every epoch.
+
+    Raises:
+        ValueError: If an argument's value is out of range, or model, loss and labels don't belong
+            together; before training starts.
+        TypeError: If an argument is of the wrong kind.
+
+    Example:
+        >>> import kerastrain as ktr
+        >>> data = ktr.load_dataset("fashion_mnist_small")
+        >>> model = ktr.compile_for_task(ktr.build("dense"), data.task)
+        >>> history = ktr.fit(model, *data.train, validation_data=data.val, epochs=2, verbose=0)
+        >>> sorted(history.history)
+        ['accuracy', 'learning_rate', 'loss', 'seconds', 'val_accuracy', 'val_loss']
+    """
+    _check_model(model)
+    whole_number("fit", "epochs", epochs, least=1)
+    one_of("fit", "speed", speed, engine.SPEEDS)
+    callbacks = _as_list(callbacks)
+    drawn = _drawn(seed)
+    source = source_for(
+        model,
+        (x, y, sample_weight),
+        validation_data,
+        validation_split=validation_split,
+        batch_size=whole_number("fit", "batch_size", batch_size, least=1),
+        shuffle=shuffle,
+        class_weight=class_weight,
+        seed=drawn,
+    )
+    best = watch_best(
+        callbacks,
+        monitor=_monitor(monitor, validated=source.validation is not None),
+        mode=mode,
+        patience=patience,
+        min_delta=min_delta,
+        restore_best=restore_best,
+        epochs=epochs,
+    )
+    facts, rows = _EpochFacts(source), _Recorder()
+    bar = progress_callback(verbose, epochs=epochs, steps=source.steps, best=best.so_far)
+    _follow(model, schedule)
+    _start_from(model, drawn, is_given=seed is not None)
+    everyone = [facts, *best.added, *callbacks, rows, *([bar] if bar else [])]
+    try:
+        with engine.executing(model, speed, source, everyone) as execution:
+            reason = _train(model, source, epochs, everyone)
+    finally:
+        if bar:
+            bar.close()
+    if reason == "interrupted":
+        best.restore()
+    return History(
+        history=rows.columns,
+        epoch=rows.epoch,
+        monitor=best.monitor,
+        best_epoch=best.epoch,
+        stopped_epoch=None if reason == "finished" or not rows.epoch else rows.epoch[-1],
+        stop_reason="nan" if facts.lost_to_nan else reason,
+        engine=str(execution),
+        seed=drawn,
+    )
+
+
+def build_and_fit(
+    builder: str | Builder,
+    data: Any,
+    *,
+    a_layer: ALayer = None,
+    params: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    learning_rate: float | None = None,
+    metrics: Sequence[Any] | None = None,
+    seed: int | None = None,
+    **fit_arguments: Any,
+) -> Trained:
+    """Builds a model, compiles it for its task and trains it, in one call.
+
+    A builder's `input_shape`, `classes`, `outputs` and `texts` come from the data where they
+    aren't given. A model that the builder has compiled already stays as it is.
+
+    Args:
+        builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
+        data: What `load_dataset` returns, or a pair `(x, y)`.
+        a_layer: A layer, a list of layers or a function that makes one; see `build`.
+        params: The builder's own parameters.
+        task: "multiclass", "binary" or "regression"; see `compile_for_task`.
+        optimizer: A name or an object; see `compile_for_task`.
+        learning_rate: Replaces the optimizer's own rate.
+        metrics: Replaces the task's metrics.
+        seed: Decides the first weights too: two calls with the same seed are the same to the bit.
+        **fit_arguments: Those of `fit`. Unless they say how to validate, `data.val` is used.
+
+    Returns:
+        The model and its history.
+
+    Example:
+        >>> import kerastrain as ktr
+        >>> data = ktr.load_dataset("fashion_mnist_small")
+        >>> model, history = ktr.build_and_fit("dense", data, epochs=1, seed=1, verbose=0)
+        >>> len(history)
+        1
+    """
+    function = "build_and_fit"
+    (x, y), validation_data, data_task, classes = _unpacked(data)
+    if not {"validation_data", "validation_split"} & set(fit_arguments):
+        fit_arguments["validation_data"] = validation_data
+    rows = rows_of(x, y, function=function)
+    seed = _drawn(seed)
+    keras.utils.set_random_seed(seed)
+    chosen, given = builder_of(builder, function=function), dict(params or {})
+    given |= parameters_from_data(chosen, given, x=rows.x, y=rows.y, classes=classes)
+    model = build(builder, a_layer, **given)
+    if not model.compiled:
+        compile_for_task(
+            model,
+            task or data_task,
+            y=rows.y,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            metrics=metrics,
+        )
+    return Trained(model, fit(model, x, y, seed=seed, **fit_arguments))
+
+
+class _EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
+    """Opens and closes each epoch's account; comes first, so that the others see its logs."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+        self.lost_to_nan = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._source.begin_epoch(epoch)
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        rate = getattr(self.model.optimizer, "learning_rate", None)
+        if rate is not None:
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
+        logs["seconds"] = time.perf_counter() - self._start
+        if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
+            # No later step can mend a weight that is NaN; a loss alone may recover.
+            self.lost_to_nan = self.model.stop_training = True
+
+    def _weights_are_lost(self) -> bool:
+        weights = (keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables)
+        return not all(np.isfinite(weight).all() for weight in weights)
+
+
+class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes down what each epoch's logs hold in the end; comes last among those that add to them.
+
+    Keras's own `History` would let the columns of a metric that some epochs lack slip.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch: list[int] = []
+        self._rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch.append(epoch)
+        self._rows.append({k: float(v) for k, v in (logs or {}).items() if np.ndim(v) == 0})
+
+    @property
+    def columns(self) -> dict[str, list[float]]:
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        return {name: [row.get(name, math.nan) for row in self._rows] for name in names}
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, keras.Model):
+        raise invalid("fit", "model", "be a keras.Model", show(model), kind=TypeError)
+    if not model.compiled:
+        must = "be compiled: call compile_for_task(model, y=y) or model.compile(...) first"
+        raise invalid("fit", "model", must, "a model that isn't")
+
+
+def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
+    flat = [] if callbacks is None else keras.tree.flatten(callbacks)
+    for callback in flat:
+        if not isinstance(callback, keras.callbacks.Callback):
+            must = "be Keras callbacks"
+            raise invalid("fit", "callbacks", must, show(callback), kind=TypeError)
+    return list(flat)
+
+
+def _drawn(seed: int | None) -> int:
+    """Returns the seed, or one from Python's generator, where Keras draws its own from."""
+    return random.getrandbits(31) if seed is None else whole_number("fit", "seed", seed, least=0)
+
+
+def _start_from(model: keras.Model, seed: int, *, is_given: bool) -> None:
+    """Starts every generator that the run uses from the seed.
+
+    The global ones only where the user gave the seed; a drawn one leaves them alone.
+    """
+    if is_given:
+        keras.utils.set_random_seed(seed)
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    for number, state in enumerate(states):
+        start = np.random.SeedSequence([seed, number]).generate_state(1)[0]
+        state.assign(np.array([start, 0], dtype=state.dtype))
+
+
+def _monitor(monitor: str, *, validated: bool) -> str:
+    if monitor == "auto":
+        return "val_loss" if validated else "loss"
+    if not isinstance(monitor, str):
+        must = "be the name of a metric"
+        raise invalid("fit", "monitor", must, f"monitor={show(monitor)}", kind=TypeError)
+    if monitor.startswith("val_") and not validated:
+        must = "be a training metric where there is neither validation_data nor validation_split"
+        raise invalid("fit", "monitor", must, f"monitor={monitor!r}")
+    return monitor
+
+
+def _follow(model: keras.Model, schedule: Any) -> None:
+    if schedule is None:
+        return
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        must = "be a keras.optimizers.schedules.LearningRateSchedule"
+        raise invalid("fit", "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
+    model.optimizer.learning_rate = schedule
+
+
+def _train(model: keras.Model, source: Source, epochs: int, callbacks: list[Any]) -> str:
+    """Runs Keras's fit, and returns why it ended."""
+    try:
+        model.fit(
+            source.train,
+            validation_data=source.validation,
+            epochs=epochs,
+            class_weight=source.class_weight,
+            shuffle=source.shuffle,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "early_stopping" if model.stop_training else "finished"
+
+
+def _unpacked(data: Any) -> tuple[Any, Any, str | None, int | None]:
+    """Returns training pair, validation pair, task and number of classes of any data."""
+    if hasattr(data, "train") and hasattr(data, "task"):
+        classes = None if data.classes is None else len(data.classes)
+        return data.train, data.val, data.task, classes
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return tuple(data), None, None, _classes_of(data[1])
+    must = "be what load_dataset returns, or a pair (x, y)"
+    raise invalid("build_and_fit", "data", must, f"data={show(data)}", kind=TypeError)
+
+
+def _classes_of(y: Any) -> int | None:
+    """The number of classes that labels speak of: one-hot columns, or integers from 0."""
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] > 1 and set(np.unique(labels)) <= {0, 1}:
+        return int(labels.shape[1])
+    if labels.dtype.kind in "biu" and labels.size:
+        return int(labels.max()) + 1
+    return None
