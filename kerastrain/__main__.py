@@ -8,6 +8,7 @@ import keras
 import matplotlib.pyplot as plt
 
 import kerastrain as ktr
+from kerastrain._progress_text import ordinal
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +52,7 @@ def _print_result(
     test = model.evaluate(*data.test, verbose=0, return_dict=True)
     best = history.best
     print(
-        f"Best epoch {history.best_epoch} of 0..{history.epoch[-1]} ({history.stop_reason})\n"
+        f"Best: the {ordinal((history.best_epoch or 0) + 1)} of {len(history)} epochs\n"
         f"  validation  loss {best['val_loss']:.4f}  accuracy {best['val_accuracy']:.4f}\n"
         f"  test        loss {test['loss']:.4f}  accuracy {test['accuracy']:.4f}\n"
         f"  {history.seconds:.1f} s for {len(history)} epochs ({history.engine})\n"

@@ -148,7 +148,8 @@ def _install_steps(model: keras.Model, source: Source) -> Execution:
     model.steps_per_execution = steps
     model.train_function = train
     model.test_function = _many_steps(model, model.test_step, limit)
-    return Execution("steps", steps, f"{steps} batches a call")
+    lasting = "a whole epoch" if steps == source.steps else f"about {SECONDS_A_CALL} s"
+    return Execution("steps", steps, f"{steps} batches a call, {lasting}")
 
 
 def _many_steps(

@@ -170,8 +170,9 @@ class History:
     def __repr__(self) -> str:
         best = ""
         if self.monitor in self.best:
-            best = f", best {self.monitor}={self.best[self.monitor]:.4g} at epoch {self.best_epoch}"
-        return f"<History of {len(self)} epochs{best}, {self.stop_reason}>"
+            value = self.best[self.monitor]
+            best = f", best_epoch={self.best_epoch} with {self.monitor}={value:.4g}"
+        return f"<History: {len(self)} epochs{best}, {self.stop_reason}>"
 
     def _repr_html_(self) -> str:
         """A table for a notebook: the first and last epochs and the best one, set in bold."""

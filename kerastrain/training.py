@@ -136,7 +136,9 @@ def fit(
         epochs=epochs,
     )
     facts, rows = _EpochFacts(source), _Recorder()
-    bar = progress_callback(verbose, epochs=epochs, steps=source.steps, best=best.so_far)
+    bar = progress_callback(
+        verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=facts.stopped
+    )
     _follow(model, schedule)
     _start_from(model, drawn, is_given=seed is not None)
     everyone = [facts, *best.added, *callbacks, rows, *([bar] if bar else [])]
@@ -243,6 +245,10 @@ class _EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
             # No later step can mend a weight that is NaN; a loss alone may recover.
             self.lost_to_nan = self.model.stop_training = True
+
+    def stopped(self) -> str:
+        """Says why the run ended before its last epoch."""
+        return "lost to NaN" if self.lost_to_nan else "stopped early"
 
     def _weights_are_lost(self) -> bool:
         weights = (keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables)
