@@ -1,0 +1,367 @@
+"""Pictures of what training left behind: numbers first, then the drawing.
+
+`_history_curves` decides what there is to see and gives plain numbers; the functions below it put
+them on Axes. Nothing here shows a figure, prints, changes Matplotlib's settings or knows Keras.
+"""
+
+import dataclasses
+import math
+import os
+import pathlib
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from kerastrain._checks import invalid, one_of, real_number, show
+from kerastrain.records import PER_EPOCH_FACTS, History, as_history
+
+# Okabe and Ito's colours for every kind of colour vision (https://jfly.uni-koeln.de/color/), less
+# black and yellow, which vanish on a dark and on a white background.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+_KINDS = ("training", "validation", "")
+_SOLID: dict[str, Any] = {"linewidth": 1.7}
+_DASHED: dict[str, Any] = {"linewidth": 1.1, "linestyle": "--"}
+_NEW_NAMES = {"acc": "accuracy", "val_acc": "val_accuracy"}
+_MOST_NAMED_RUNS = 12  # a longer legend fills the page with colours that can't be told apart
+_Names = str | Sequence[str] | None
+
+
+def plot_history(
+    *histories: Any,
+    metrics: str | Sequence[str] | None = None,
+    labels: str | Sequence[str] | None = None,
+    smooth: float = 0,
+    log: bool = False,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> list[Axes]:
+    """Draws the curves of one run, or lays several runs over each other.
+
+    Each metric has a panel, with training and validation in it. In a picture of one run, a line
+    marks the best epoch and another the early stop; of several runs, each has a colour and a dot
+    at its best epoch, and a training curve is dashed where there are validation curves too.
+
+    Args:
+        *histories: Each one our `History`, Keras's `History`, a dict of lists, or a path to a JSON
+            file of `History.save` or a CSV file of Keras's `CSVLogger`.
+        metrics: The panels to draw, such as `"loss"` or `["accuracy", "learning_rate"]`;
+            `"val_loss"` means the panel of `"loss"`, and `"acc"` that of `"accuracy"`. By default
+            all that was measured, the loss first, without `learning_rate` and `seconds`.
+        labels: One name a history. By default a file's name, or its folder's where files are named
+            alike, else "run 1", "run 2", ...
+        smooth: The weight of the past, from 0 (none) to below 1, in an exponential moving average:
+            `s[t] = smooth * s[t-1] + (1 - smooth) * x[t]`, drawn as `s[t] / (1 - smooth**t)`, which
+            corrects for the start at `s[0] = 0` (Kingma and Ba, "Adam", 2015, section 3), as
+            TensorBoard's slider does. Values that aren't finite stay gaps and aren't counted. The
+            raw curve stays behind, faint; the best epoch is marked on it.
+        log: Makes the y axis logarithmic in the panels whose values are all above 0.
+        ax: Where to draw: one Axes for one panel (the first, unless `metrics` names another), or
+            as many Axes as there are panels. By default a new figure.
+
+    Returns:
+        The Axes, one a metric. Their figure is `axes[0].figure`.
+
+    Raises:
+        ValueError: If there is nothing to draw, no such metric, or a wrong count of labels or Axes.
+        TypeError: If an argument is of a kind that can't be drawn.
+
+    Example:
+        >>> axes = plot_history({"loss": [0.9, 0.5, 0.4], "val_loss": [0.8, 0.6, 0.7]})
+        >>> for line in axes[0].get_lines()[:2]:
+        ...     print(line.get_label(), line.get_ydata())
+        training [0.9 0.5 0.4]
+        validation [0.8 0.6 0.7]
+    """
+    panels = _history_curves(histories, metrics, labels, smooth, log)
+    if metrics is None and isinstance(ax, Axes):
+        panels = panels[:1]
+    axes = _new_axes(len(panels)) if ax is None else _given_axes(ax, panels)
+    for panel, panel_ax in zip(panels, axes, strict=True):
+        _draw_panel(panel_ax, panel)
+    _draw_legend(axes, panels, own_figure=ax is None)
+    return axes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A history, what the legend calls it, its colour for each of `_KINDS`, and its dashes."""
+
+    history: History
+    label: str
+    colours: dict[str, str]
+    dashed: bool  # its training curves, to tell them from validation curves of the same colour
+
+
+@dataclasses.dataclass(frozen=True)
+class _Curve:
+    """One column of a run; `best` is the best epoch and its value, if this column chose it."""
+
+    run: _Run
+    column: str
+    kind: str  # one of `_KINDS`
+    values: list[float]
+    smoothed: list[float] | None
+    best: tuple[int, float] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Panel:
+    """The curves of one metric, among all the runs of the picture, and the scale of its y axis."""
+
+    metric: str
+    runs: list[_Run]
+    curves: list[_Curve]
+    scale: str
+
+
+def _history_curves(
+    sources: Sequence[Any], metrics: _Names, labels: _Names, smooth: float, log: bool
+) -> list[_Panel]:
+    """Computes what `plot_history` draws; the arguments are its own."""
+    runs = _runs(sources, labels)
+    smooth = real_number("plot_history", "smooth", smooth, least=0, below=1)
+    panels = []
+    for metric in _choose_metrics(metrics, [run.history for run in runs]):
+        curves = [
+            _curve(run, column, smooth)
+            for run in runs
+            for column in (metric, f"val_{metric}")
+            if column in run.history.history
+        ]
+        values = (value for curve in curves for value in curve.values)
+        logarithmic = log and all(value > 0 for value in values if math.isfinite(value))
+        panels.append(_Panel(metric, runs, curves, "log" if logarithmic else "linear"))
+    return panels
+
+
+def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
+    """Reads the histories and decides their looks: one shows its kinds, several show their runs."""
+    if not sources:
+        raise invalid("plot_history", "histories", "hold at least one history", "histories=()")
+    histories = [_read(source, position) for position, source in enumerate(sources)]
+    names = _default_labels(sources) if labels is None else _check_labels(labels, len(sources))
+    if len(histories) == 1:
+        return [_Run(histories[0], names[0], dict(zip(_KINDS, _COLOURS, strict=False)), False)]
+    colours: Sequence[str] = _COLOURS
+    if len(histories) > len(_COLOURS):  # a scale, which at least shows their order
+        scale = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.9, len(histories)))
+        colours = [to_hex(colour) for colour in scale]
+    validated = any(column.startswith("val_") for run in histories for column in run.history)
+    return [
+        _Run(history, name, dict.fromkeys(_KINDS, colour), validated)
+        for history, name, colour in zip(histories, names, colours, strict=False)
+    ]
+
+
+def _read(source: Any, position: int) -> History:
+    """Returns the history, with "acc" called by today's name unless that is another column."""
+    history = as_history(source, function="plot_history")
+    if not history.epoch or not history.history:
+        must = "each hold at least one epoch of one column"
+        raise invalid("plot_history", "histories", must, f"histories[{position}]={history!r}")
+    new = {} if "accuracy" in history.history else _NEW_NAMES
+    columns = {new.get(name, name): column for name, column in history.history.items()}
+    monitor = new.get(history.monitor or "", history.monitor)
+    return dataclasses.replace(history, history=columns, monitor=monitor)
+
+
+def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
+    names = [labels] if isinstance(labels, str) else labels
+    if not isinstance(names, Sequence) or len(names) != count:
+        must = f"be a list of one label per history ({count})"
+        raise invalid("plot_history", "labels", must, f"labels={show(labels)}")
+    return [str(name) for name in names]
+
+
+def _default_labels(sources: Sequence[Any]) -> list[str]:
+    """Returns the shortest part of the paths that tells them apart, else the runs' numbers."""
+    labels = [f"run {number}" for number in range(1, len(sources) + 1)]
+    rows = [row for row, source in enumerate(sources) if isinstance(source, str | os.PathLike)]
+    paths = [pathlib.Path(sources[row]).absolute() for row in rows]
+    for names in ([p.stem for p in paths], [p.parent.name for p in paths], list(map(str, paths))):
+        for row, name in zip(rows, names, strict=True):
+            labels[row] = name
+        if len(set(names)) == len(names):
+            break
+    return labels if len(labels) > 1 else [""]
+
+
+def _choose_metrics(metrics: _Names, histories: list[History]) -> list[str]:
+    """Returns the names of the panels in their order."""
+    columns = list(dict.fromkeys(column for history in histories for column in history.history))
+    names = list(dict.fromkeys(column.removeprefix("val_") for column in columns))
+    names.sort(key=lambda name: name != "loss")
+    if metrics is None:
+        return [name for name in names if name not in PER_EPOCH_FACTS] or names
+    if isinstance(metrics, str):
+        metrics = [metrics]
+    if not isinstance(metrics, Sequence) or not metrics:
+        must = "be the name of a metric or a list of names"
+        raise invalid("plot_history", "metrics", must, f"metrics={show(metrics)}")
+    asked = [name if name in columns else _NEW_NAMES.get(name, name) for name in metrics]
+    bare = [name.removeprefix("val_") if name in columns else name for name in asked]
+    return list(dict.fromkeys(one_of("plot_history", "metrics", name, names) for name in bare))
+
+
+def _curve(run: _Run, column: str, smooth: float) -> _Curve:
+    history, values = run.history, run.history.history[column]
+    kind = "validation" if column.startswith("val_") else "training"
+    kind = "" if column in PER_EPOCH_FACTS else kind
+    smoothed = _smoothed(values, smooth) if smooth else None
+    best = None
+    if column == history.monitor and history.best_epoch is not None:
+        best = (history.best_epoch, history.best[column])
+    return _Curve(run, column, kind, values, smoothed, best)
+
+
+def _smoothed(values: Sequence[float], weight: float) -> list[float]:
+    """Returns the moving average of `plot_history`'s docstring, with gaps left as they are."""
+    average, seen, smoothed = 0.0, 0, []
+    for value in values:
+        if there := math.isfinite(value):
+            seen += 1
+            average = weight * average + (1 - weight) * value
+        smoothed.append(average / (1 - weight**seen) if there else math.nan)
+    return smoothed
+
+
+def _new_axes(count: int) -> list[Axes]:
+    # Here and not above, since pyplot chooses a backend, which drawing on given Axes doesn't need.
+    import matplotlib.pyplot as plt
+
+    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
+    rows = math.ceil(count / columns)
+    size = (max(6.4, 4.6 * columns), 3.5 * rows + 0.6)  # inches
+    figure = plt.figure(figsize=size, layout="constrained")
+    axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _given_axes(ax: Axes | Sequence[Axes], panels: list[_Panel]) -> list[Axes]:
+    axes = list(np.ravel(np.asarray(ax, dtype=object)))
+    if not all(isinstance(one, Axes) for one in axes):
+        must = "be a Matplotlib Axes or a list of them"
+        raise invalid("plot_history", "ax", must, f"ax={show(ax)}", kind=TypeError)
+    if len(axes) != len(panels):
+        must = f"hold one Axes per metric ({', '.join(repr(panel.metric) for panel in panels)})"
+        raise invalid("plot_history", "ax", must, f"{len(axes)} Axes")
+    return axes
+
+
+def _draw_panel(ax: Axes, panel: _Panel) -> None:
+    ax.set_yscale(panel.scale)
+    for curve in panel.curves:
+        _draw_curve(ax, curve)
+    if len(panel.runs) == 1:  # the lines of several would be a forest
+        _mark_epochs(ax, panel.runs[0].history)
+        for best in filter(None, (curve.best for curve in panel.curves)):
+            _say_best(ax, *best)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(panel.metric)
+    ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def _draw_curve(ax: Axes, curve: _Curve) -> None:
+    """Draws the curve, the raw one behind a smoothed one, and a dot at its best epoch."""
+    epochs, colour = curve.run.history.epoch, curve.run.colours[curve.kind]
+    dashed = curve.run.dashed and curve.kind == "training"
+    style = {"color": colour, **(_DASHED if dashed else _SOLID)}
+    there = np.pad(np.isfinite(curve.values), 1)
+    alone = np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])
+    if alone.size:  # a point without neighbours has no line to be seen by
+        style |= {"marker": "o", "markersize": 5, "markevery": alone.tolist()}
+    if curve.smoothed is not None:
+        faint = style | {"alpha": 0.25, "linestyle": "-", "linewidth": 1}
+        ax.plot(epochs, curve.values, label="_raw", **faint)
+    name = ", ".join(filter(None, (curve.run.label, curve.kind)))
+    ax.plot(epochs, curve.smoothed or curve.values, label=name, **style)
+    if curve.best:
+        ring = ax.get_facecolor()
+        (dot,) = ax.plot(*curve.best, "o", color=colour, markeredgecolor=ring, label="_best")
+        dot.set(markersize=7.5, zorder=4)
+
+
+def _mark_epochs(ax: Axes, history: History) -> None:
+    ink = matplotlib.rcParams["text.color"]
+    if history.best_epoch is not None:
+        label = f"best epoch by {history.monitor}"
+        ax.axvline(history.best_epoch, color=ink, alpha=0.35, linewidth=1, zorder=1, label=label)
+    if history.stopped_epoch is not None:
+        why = "" if history.stop_reason == "early_stopping" else f" ({history.stop_reason})"
+        label = f"stopped after epoch {history.stopped_epoch}{why}"
+        ax.axvline(history.stopped_epoch, color=ink, linestyle=":", zorder=1, label=label)
+
+
+def _say_best(ax: Axes, epoch: int, value: float) -> None:
+    """Writes value and epoch beside the line of the best epoch, where there is more room."""
+    ax.get_xlim(), ax.get_ylim()  # brings the limits, and so transData, up to date
+    right, high = ax.transAxes.inverted().transform(ax.transData.transform((epoch, value))) > 0.5
+    ax.annotate(
+        f"{value:.4g}\nat epoch {epoch}",
+        xy=(epoch, 0 if high else 1),
+        xycoords=ax.get_xaxis_transform(),
+        xytext=(-6 if right else 6, 4 if high else -4),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="bottom" if high else "top",
+        fontsize="small",
+        bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 1},
+    )
+
+
+def _draw_legend(axes: list[Axes], panels: list[_Panel], *, own_figure: bool) -> None:
+    """Puts the legend beside the panels of our own figure, or into the first of those given."""
+    single = len(panels[0].runs) == 1
+    entries = _entries_of_one(axes) if single else _entries_of_many(panels)
+    if not entries:
+        return
+    owner: Any = axes[0].figure if own_figure else axes[0]
+    place: dict[str, Any] = {"loc": "outside right upper", "frameon": False}
+    if not own_figure:
+        # To search the best place takes long among the many curves that many entries mean.
+        place = {"loc": "best" if len(entries) <= 8 else "upper right", "fontsize": "small"}
+    elif single:
+        place |= {"loc": "outside lower center", "ncols": 2 * min(len(axes), 2)}
+    else:
+        lines = "\n".join(entries.values()).split("\n")
+        width, height = owner.get_size_inches()
+        width += 0.8 + 0.08 * max(map(len, lines))
+        owner.set_size_inches(width, max(height, 0.8 + 0.2 * len(lines)))
+    # Matplotlib 3.9 leaves out of a legend what is called "_...", so the names are set afterwards.
+    legend = owner.legend(list(entries), [" "] * len(entries), **place)
+    for text, name in zip(legend.get_texts(), entries.values(), strict=True):
+        text.set_text(name)
+
+
+def _entries_of_one(axes: list[Axes]) -> dict[Any, str]:
+    """Returns what is drawn, each thing once, and its name."""
+    drawn = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
+    handles = {name: handle for pairs in drawn for handle, name in pairs}
+    return {handle: name for name, handle in handles.items()}
+
+
+def _entries_of_many(panels: list[_Panel]) -> dict[Any, str]:
+    """Returns the runs and a key to their lines; of too many runs some, evenly spread."""
+    runs, curves = panels[0].runs, [curve for panel in panels for curve in panel.curves]
+    shown = np.linspace(0, len(runs) - 1, min(len(runs), _MOST_NAMED_RUNS)).round().astype(int)
+    entries: dict[Any, str] = {}
+    for run in (runs[row] for row in shown):
+        name = textwrap.fill(run.label, 32, max_lines=3, placeholder=" …")
+        entries[Line2D([], [], color=run.colours["training"], linewidth=2.5)] = name
+    if len(runs) > len(shown):
+        entries[Line2D([], [], linestyle="none")] = f"… and {len(runs) - len(shown)} more"
+    ink = matplotlib.rcParams["text.color"]
+    if runs[0].dashed:
+        entries[Line2D([], [], color=ink, **_DASHED)] = "training"
+        entries[Line2D([], [], color=ink, **_SOLID)] = "validation"
+    if any(curve.best for curve in curves):
+        entries[Line2D([], [], color=ink, marker="o", linestyle="none")] = "best epoch"
+    return entries
