@@ -7,6 +7,7 @@ needs: a monitor that isn't there raises where Keras would warn and never act.
 import math
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,29 +16,28 @@ import keras
 from kerastrain._checks import invalid, needs, one_of, real_number, show, whole_number
 
 _MODES = ("auto", "min", "max")
+_HIGHER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "f1", "precision", "r2", "recall"})
 
 
 class _KnownMonitor:
     """Lets a Keras callback look up its monitor in the first epoch's logs, or raise.
 
-    Old names are understood: `acc` is `accuracy`, `val_acc` is `val_accuracy`.
+    Old names are understood: `acc` is `accuracy`, `val_acc` is `val_accuracy`. A NaN epoch is left
+    out: Keras would keep NaN as the best, which nothing then beats.
     """
 
     monitor: str
     factory: str
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.monitor = known_monitor(self.monitor, logs or {}, function=self.factory)
-        super().on_epoch_end(epoch, logs)  # type: ignore[misc]
+        logs = {} if logs is None else logs
+        self.monitor = known_monitor(self.monitor, logs, function=self.factory)
+        if math.isfinite(float(logs[self.monitor])):
+            super().on_epoch_end(epoch, logs)  # type: ignore[misc]
 
 
 class _EarlyStopping(_KnownMonitor, keras.callbacks.EarlyStopping):  # type: ignore[misc]
     factory = "early_stopping"
-
-    def get_monitor_value(self, logs: dict[str, Any] | None) -> float | None:
-        """Leaves a NaN epoch out: Keras would keep NaN as the best, which nothing then beats."""
-        value = float((logs or {})[self.monitor])
-        return value if math.isfinite(value) else None
 
 
 class _ModelCheckpoint(_KnownMonitor, keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
@@ -52,6 +52,14 @@ class _ModelCheckpoint(_KnownMonitor, keras.callbacks.ModelCheckpoint):  # type:
 
 class _ReduceLROnPlateau(_KnownMonitor, keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
     factory = "reduce_on_plateau"
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        super().on_epoch_end(epoch, logs)
+        if "learning_rate" not in logs:
+            # Keras writes it down, but not in the epochs that were left out.
+            rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            logs["learning_rate"] = float(rate)
 
 
 def early_stopping(
@@ -91,7 +99,7 @@ def early_stopping(
         monitor=monitor,
         patience=whole_number(function, "patience", patience, least=0),
         min_delta=real_number(function, "min_delta", min_delta, least=0),
-        mode=one_of(function, "mode", mode, _MODES),
+        mode=_mode(function, mode, monitor),
         verbose=verbose,
         baseline=baseline,
         restore_best_weights=restore_best_weights,
@@ -121,7 +129,7 @@ def checkpoint(
         mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
         save_best_only: False saves every epoch.
         save_weights_only: Whether to save weights only, into ".weights.h5".
-        save_freq: "epoch", or a number of batches.
+        save_freq: "epoch", or a number of batches, with `save_best_only=False`.
         verbose: 1 prints a line at each save.
         period: Gone from Keras; it raises with what to write instead.
 
@@ -137,13 +145,14 @@ def checkpoint(
     if period is not None:
         must = (
             'be left out: Keras has no such argument any more; write save_freq="epoch" for every '
-            "epoch, or save_freq=period * steps_per_epoch"
+            "epoch, or save_freq=period * steps_per_epoch, save_best_only=False"
         )
         raise invalid(function, "period", must, f"period={show(period)}")
     path = os.fspath(filepath)
     suffix = ".weights.h5" if save_weights_only else ".keras"
     if not path.endswith(suffix):
-        stem = path.removesuffix(".weights.h5").removesuffix(pathlib.PurePath(path).suffix)
+        # The suffix is letters and digits; "{val_loss:.2f}" has a dot that is none.
+        stem = re.sub(r"\.\w+$", "", path.removesuffix(".weights.h5"))
         what = "the weights" if save_weights_only else "the whole model"
         keyword = ", save_weights_only=True" if save_weights_only else ""
         line = f'checkpoint("{stem}{suffix}"{keyword})'
@@ -151,6 +160,9 @@ def checkpoint(
         raise invalid(function, "filepath", must, f"filepath={path!r}")
     if save_freq != "epoch":
         save_freq = whole_number(function, "save_freq", save_freq, least=1)
+        if save_best_only:
+            must = "be False beside a number of batches: the best shows at an epoch's end only"
+            raise invalid(function, "save_best_only", must, f"save_freq={save_freq}")
     folder = str(pathlib.PurePath(path).parent)
     if "{" not in folder:
         # Where the folder's own name waits for an epoch, Keras makes it when it saves.
@@ -158,7 +170,7 @@ def checkpoint(
     return _ModelCheckpoint(
         filepath=path,
         monitor=monitor,
-        mode=one_of(function, "mode", mode, _MODES),
+        mode=_mode(function, mode, monitor),
         save_best_only=save_best_only,
         save_weights_only=save_weights_only,
         save_freq=save_freq,
@@ -228,7 +240,7 @@ def reduce_on_plateau(
         min_delta=real_number(function, "min_delta", min_delta, least=0),
         cooldown=whole_number(function, "cooldown", cooldown, least=0),
         min_lr=real_number(function, "min_lr", min_lr, least=0),
-        mode=one_of(function, "mode", mode, _MODES),
+        mode=_mode(function, mode, monitor),
         verbose=verbose,
     )
 
@@ -361,3 +373,10 @@ def watch_best(
     )
     stopper.factory = "fit"
     return Best(stopper, is_users=False)
+
+
+def _mode(function: str, mode: str, monitor: str) -> str:
+    """Says what "auto" means where the name does, since Keras 3.10 knows accuracy alone to rise."""
+    one_of(function, "mode", mode, _MODES)
+    rises = not _HIGHER_IS_BETTER.isdisjoint(str(monitor).split("_"))
+    return "max" if mode == "auto" and rises else mode

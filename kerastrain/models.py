@@ -107,7 +107,8 @@ def build(name_or_function: str | Builder, a_layer: ALayer = None, **params: Any
 
 def builder_of(name_or_function: str | Builder, *, function: str = "build") -> Builder:
     """Returns the builder that a name stands for, or the function itself."""
-    if callable(name_or_function):
+    # A model is callable too, but it is what a builder makes.
+    if callable(name_or_function) and not isinstance(name_or_function, keras.Layer):
         return name_or_function
     return _builders[one_of(function, "name_or_function", name_or_function, list_models())]
 
@@ -118,7 +119,8 @@ def parameters_from_data(
     """Returns the parameters that the data can answer and the caller did not.
 
     A builder that has a parameter `input_shape`, `classes`, `outputs` or `texts` gets the shape of
-    one row, the number of classes, the number of target columns, or the training texts.
+    one row, the number of classes, the number of target columns, or the training texts, unless it
+    is given a `vocabulary`.
 
     Args:
         builder: The builder to be called.
@@ -134,8 +136,10 @@ def parameters_from_data(
     """
     answers: dict[str, Any] = {}
     if isinstance(x, np.ndarray):
-        is_text = x.dtype.kind in "OUST"
-        answers |= {"texts": x} if is_text else {"input_shape": x.shape[1:]}
+        if x.dtype.kind not in "OUST":
+            answers["input_shape"] = x.shape[1:]
+        elif "vocabulary" not in given:
+            answers["texts"] = x
     if classes is not None:
         answers["classes"] = classes
     elif isinstance(y, np.ndarray):
@@ -304,7 +308,7 @@ def text(
     vectoriser = keras.layers.TextVectorization(
         max_tokens=_int(max_tokens),
         split=one_of("text", "split", split, ["whitespace", "character"]),
-        ngrams=tuple(ngrams) if isinstance(ngrams, Sequence) else ngrams,
+        ngrams=_ints(ngrams),
         output_sequence_length=_int(length),
         vocabulary=vocabulary,
     )
@@ -345,6 +349,12 @@ def _int(value: Any) -> int:
     return operator.index(value)
 
 
+def _ints(value: Any) -> Any:
+    if value is None:
+        return None
+    return tuple(map(_int, value)) if isinstance(value, Sequence | np.ndarray) else _int(value)
+
+
 def _one_or_many(a_layer: ALayer) -> keras.Layer | list[keras.Layer]:
     layers = _fresh_layers(a_layer)
     return layers[0] if len(layers) == 1 else layers
@@ -357,7 +367,9 @@ def _fresh_layers(a_layer: ALayer) -> list[keras.Layer]:
     if isinstance(a_layer, keras.Layer):
         return [_copy(a_layer)]
     if isinstance(a_layer, Sequence) and all(isinstance(item, keras.Layer) for item in a_layer):
-        return [_copy(layer, suffix=f"_{i}" if i else "") for i, layer in enumerate(a_layer)]
+        names = [layer.name for layer in a_layer]
+        repeats = [names[:position].count(name) for position, name in enumerate(names)]
+        return [_copy(*pair) for pair in zip(a_layer, repeats, strict=True)]
     made = a_layer() if callable(a_layer) else None
     made_layers = [made] if isinstance(made, keras.Layer) else made
     if isinstance(made_layers, list | tuple) and all(
@@ -370,18 +382,26 @@ def _fresh_layers(a_layer: ALayer) -> list[keras.Layer]:
     raise invalid("build", "a_layer", must, received, kind=TypeError)
 
 
-def _copy(layer: keras.Layer, *, suffix: str = "") -> keras.Layer:
-    if layer.built and hasattr(layer, "adapt"):
-        # What such a layer has learnt from data isn't in its config: a copy would have forgotten.
+def _copy(layer: keras.Layer, repeat: int = 0) -> keras.Layer:
+    """Copies a layer; the name that a user gave it stays, save where it repeats in one list."""
+    config = layer.get_config()
+    if "name" in config and _named_by_keras(layer):
+        # Keras's counter starts afresh after `clear_session`, and the old name would clash.
+        config["name"] = None
+    elif "name" in config and repeat:
+        config["name"] += f"_{repeat}"
+    copy = type(layer).from_config(config)
+    if _has_forgotten(copy, layer):
         must = "not be a layer that was adapted to data; pass a function that makes and adapts it"
         raise invalid("build", "a_layer", must, f"a_layer={show(layer)}")
-    config = layer.get_config()
-    if _named_by_keras(layer):
-        # Keras's counter starts afresh after `clear_session`, and the old name would clash.
-        config.pop("name", None)
-    elif "name" in config:
-        config["name"] += suffix
-    return type(layer).from_config(config)
+    return copy
+
+
+def _has_forgotten(copy: keras.Layer, layer: keras.Layer) -> bool:
+    """Tells whether a layer has learnt from data, by `adapt`, what isn't in its config."""
+    if hasattr(layer, "get_vocabulary"):
+        return bool(copy.get_vocabulary() != layer.get_vocabulary())
+    return hasattr(layer, "adapt") and layer.built and not copy.built
 
 
 def _named_by_keras(layer: keras.Layer) -> bool:
@@ -397,8 +417,11 @@ def _check_parameters(builder: Builder, a_layer: ALayer, params: dict[str, Any])
     if a_layer is not None and "a_layer" not in known:
         must = "be left out: the builder has no such parameter"
         raise invalid(f"build({name})", "a_layer", must, f"a_layer={show(a_layer)}")
-    for parameter in params:
-        names = [known_name for known_name in known if known_name != "a_layer"]
+    names = [known_name for known_name in known if known_name != "a_layer"]
+    for parameter, value in params.items():
+        if not names:
+            must = "be left out: the builder has no such parameter"
+            raise invalid(f"build({name})", parameter, must, f"{parameter}={show(value)}")
         one_of(f"build({name})", "params", parameter, names)
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import html
 import json
 import math
+import numbers
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,16 +74,20 @@ class History:
             allowed = ", ".join(repr(reason) for reason in STOP_REASONS)
             received = f"stop_reason={self.stop_reason!r}"
             raise invalid("History", "stop_reason", f"be one of {allowed}", received)
+        if self.best_epoch is not None and self.best_epoch not in self.epoch:
+            must = "be one of the epochs run"
+            raise invalid("History", "best_epoch", must, f"best_epoch={self.best_epoch}")
 
     @classmethod
     def of(cls, columns: Mapping[str, Sequence[float]], epoch: Iterable[int] | None = None) -> Self:
         """Makes a history from columns alone, as Keras's own `History` or a CSV has them.
 
         The monitor is `val_loss`, or `loss` where there was no validation; the best epoch is where
-        that is lowest.
+        that is lowest. A column of every k-th epoch, as Keras's `validation_freq=k` leaves it, is
+        spread out, with NaN where there was no validation.
         """
-        history = {str(name): [float(v) for v in column] for name, column in columns.items()}
-        length = max((len(column) for column in history.values()), default=0)
+        length = max((len(column) for column in columns.values()), default=0)
+        history = {str(name): _spread(column, length) for name, column in columns.items()}
         epochs = [int(number) for number in epoch] if epoch is not None else list(range(length))
         monitor = next((name for name in ("val_loss", "loss") if name in history), None)
         best = lowest(history[monitor]) if monitor else None
@@ -187,8 +192,8 @@ class History:
     def _html_row(self, row: int | None) -> str:
         if row is None:
             return f'<tr><td colspan="{len(self.history) + 1}">…</td></tr>'
-        numbers = (f"{column[row]:.4g}" for column in self.history.values())
-        cells = "".join(f"<td>{cell}</td>" for cell in (str(self.epoch[row]), *numbers))
+        values = (f"{column[row]:.4g}" for column in self.history.values())
+        cells = "".join(f"<td>{cell}</td>" for cell in (str(self.epoch[row]), *values))
         bold = ' style="font-weight: bold"' if row == self._best_row() else ""
         return f"<tr{bold}>{cells}</tr>"
 
@@ -212,11 +217,10 @@ def as_history(source: Any, *, function: str) -> History:
         return source
     if isinstance(source, str | os.PathLike):
         return History.load(source)
-    if isinstance(source, Mapping):
-        return History.of(source)
-    if isinstance(getattr(source, "history", None), Mapping):
-        return History.of(source.history, getattr(source, "epoch", None) or None)
-    must = "be a History, Keras's History, a dict of lists or a path to a saved one"
+    columns = source if isinstance(source, Mapping) else getattr(source, "history", None)
+    if isinstance(columns, Mapping) and all(_are_numbers(column) for column in columns.values()):
+        return History.of(columns, getattr(source, "epoch", None) or None)
+    must = "be a History, Keras's History, a dict of lists of numbers or a path to a saved one"
     raise invalid(function, "histories", must, show(source), kind=TypeError)
 
 
@@ -229,6 +233,23 @@ def lowest(values: Sequence[float]) -> int | None:
     """
     finite = [(value, row) for row, value in enumerate(values) if math.isfinite(value)]
     return min(finite)[1] if finite else None
+
+
+def _are_numbers(column: Any) -> bool:
+    if isinstance(column, str | Mapping) or not isinstance(column, Iterable):
+        return False
+    return all(isinstance(value, numbers.Real) for value in column)
+
+
+def _spread(column: Sequence[float], length: int) -> list[float]:
+    """Returns a column of `length` numbers: itself, or one number in every k-th place."""
+    values = [float(value) for value in column]
+    every = length // len(values) if values else 0
+    if len(values) == length or not every or length // every != len(values):
+        return values
+    spread = [math.nan] * length
+    spread[every - 1 :: every] = values
+    return spread
 
 
 def _to_json(value: float) -> float | str:

@@ -6,6 +6,7 @@ and moved into place, so that a crash never leaves half a model.
 
 import os
 import pathlib
+import zipfile
 from typing import Any
 
 import keras
@@ -51,7 +52,8 @@ def load_model(path: str | os.PathLike[str], **arguments: Any) -> keras.Model:
         **arguments: Those of `keras.saving.load_model`: `custom_objects`, `compile`, `safe_mode`.
 
     Raises:
-        ValueError: If there is no such file, the suffix is another, or the file would run code.
+        ValueError: If there is no such file, the suffix is another, the file is no saved model, or
+            it would run code.
 
     Example:
         >>> import tempfile
@@ -59,7 +61,12 @@ def load_model(path: str | os.PathLike[str], **arguments: Any) -> keras.Model:
         >>> load_model(save_model(model, tempfile.mkdtemp() + "/model.keras")).output_shape
         (None, 1)
     """
-    path = _existing(_checked(path, _MODEL, function="load_model", what="a whole model"))
+    path = _existing(
+        _checked(path, _MODEL, function="load_model", what="a whole model"), "load_model"
+    )
+    if not zipfile.is_zipfile(path):
+        received = f"path={os.fspath(path)!r}, which is no zip archive"
+        raise invalid("load_model", "path", "be a file of save_model", received)
     return keras.saving.load_model(path, **{"safe_mode": True, **arguments})
 
 
@@ -94,6 +101,8 @@ def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> pathlib.Pa
 def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Model:
     """Loads weights into a model of the same architecture, and returns the model.
 
+    If they don't fit, the model keeps those it had.
+
     Args:
         model: The model.
         path: A ".weights.h5" file.
@@ -111,7 +120,14 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
     path = _existing(
         _checked(path, _WEIGHTS, function="load_weights", what="weights"), "load_weights"
     )
-    _checked_model(model, "load_weights").load_weights(path)
+    before = _checked_model(model, "load_weights").get_weights()
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError) as error:
+        # Keras has loaded the layers that fit by the time it meets one that doesn't.
+        model.set_weights(before)
+        must = "be a file of save_weights for a model of this architecture"
+        raise invalid("load_weights", "path", must, f"path={os.fspath(path)!r}") from error
     return model
 
 
@@ -140,7 +156,7 @@ def _kind(other: str) -> str:
     return "weights alone" if other == "weights" else "whole models"
 
 
-def _existing(path: pathlib.Path, function: str = "load_model") -> pathlib.Path:
+def _existing(path: pathlib.Path, function: str) -> pathlib.Path:
     if not path.is_file():
         raise invalid(function, "path", "be a file", f"path={os.fspath(path)!r}, which is not")
     return path

@@ -16,7 +16,13 @@ from kerastrain._checks import invalid, one_of, real_number, show
 
 TASKS = ("multiclass", "binary", "regression")
 
-_LOSS_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
+_LOSS_ALIASES = {
+    "bce": "binary_crossentropy",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+}
 _REGRESSION_LOSSES = frozenset(
     {
         "huber",
@@ -33,6 +39,12 @@ _LOSSES_OF_TASK = {
     "regression": _REGRESSION_LOSSES,
 }
 _CROSSENTROPIES = _LOSSES_OF_TASK["multiclass"] | _LOSSES_OF_TASK["binary"]
+_LOSS_OF_LOGITS = {
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+}
+_NO_PROBABILITIES = frozenset({"linear", "relu", "tanh"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +67,11 @@ class Loss:
 
 
 @keras.saving.register_keras_serializable("kerastrain")
-class SparseAUC(keras.metrics.AUC):  # type: ignore[misc]
-    """Area under the ROC curve, averaged over the classes, for integer labels.
+class MulticlassAUC(keras.metrics.AUC):  # type: ignore[misc]
+    """Area under the ROC curve, averaged over the classes, for integer labels and for logits.
 
-    Keras's own AUC wants one-hot labels. Loading a saved model that has this metric needs
-    kerastrain imported.
+    Keras's own AUC wants one-hot labels and probabilities. Loading a saved model that has this
+    metric needs kerastrain imported.
     """
 
     def __init__(self, num_classes: int, from_logits: bool = False, name: str = "auc") -> None:
@@ -69,10 +81,11 @@ class SparseAUC(keras.metrics.AUC):  # type: ignore[misc]
         self.takes_logits = from_logits
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds one batch: labels `(batch,)` or `(batch, 1)`, scores `(batch, classes)`."""
-        labels = keras.ops.reshape(y_true, (-1,))
+        """Adds one batch: labels `(batch,)`, `(batch, 1)` or one-hot, scores `(batch, classes)`."""
+        if tuple(y_true.shape)[1:] != (self.num_classes,):
+            y_true = keras.ops.one_hot(keras.ops.reshape(y_true, (-1,)), self.num_classes)
         scores = keras.ops.softmax(y_pred) if self.takes_logits else y_pred
-        super().update_state(keras.ops.one_hot(labels, self.num_classes), scores, sample_weight)
+        super().update_state(y_true, scores, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what the constructor takes."""
@@ -127,6 +140,10 @@ def compile_for_task(
     function = "compile_for_task"
     if not isinstance(model, keras.Model):
         raise invalid(function, "model", "be a keras.Model", show(model), kind=TypeError)
+    if isinstance(metrics, str):
+        # A string is a sequence too, of letters.
+        must = f"be a list: write metrics=[{metrics!r}]"
+        raise invalid(function, "metrics", must, f"metrics={metrics!r}", kind=TypeError)
     labels = None if y is None else np.asarray(y)
     head = head_of(model)
     if task is not None:
@@ -196,7 +213,12 @@ def class_of_each_row(model: keras.Model, y: Any) -> np.ndarray | None:
 
 
 def check_agreement(
-    function: str, head: Head | None, loss: Loss | None, y: np.ndarray | None
+    function: str,
+    head: Head | None,
+    loss: Loss | None,
+    y: np.ndarray | None,
+    *,
+    argument: str = "y",
 ) -> None:
     """Raises where head, loss and labels can't belong together; says what to change.
 
@@ -205,6 +227,7 @@ def check_agreement(
         head: The model's head; `None` leaves only the labels to check.
         loss: The loss; `None`, or one that isn't Keras's, is left alone.
         y: The labels, or `None` where they aren't known.
+        argument: What the labels are called there.
     """
     if loss is None:
         return
@@ -214,17 +237,17 @@ def check_agreement(
         return
     if y.dtype.kind not in "biuf":
         must = "be numbers; encode classes as integers: np.unique(y, return_inverse=True)[1]"
-        raise invalid(function, "y", must, f"y={show(y)}")
+        raise invalid(function, argument, must, f"{argument}={show(y)}")
     columns = y.shape[1] if y.ndim == 2 else 1
     if loss.name == "sparse_categorical_crossentropy":
-        _check_sparse_labels(function, head, y, columns)
+        _check_sparse_labels(function, argument, head, y, columns)
     elif loss.name == "categorical_crossentropy":
-        _check_one_hot_labels(function, head, y, columns)
+        _check_one_hot_labels(function, argument, head, y, columns)
     elif loss.name == "binary_crossentropy":
-        _check_binary_labels(function, head, y, columns)
+        _check_binary_labels(function, argument, head, y, columns)
     elif loss.name in _REGRESSION_LOSSES and head is not None and columns != head.units:
         must = f"have one column per unit of the head ({head.units})"
-        raise invalid(function, "y", must, f"y={show(y)}")
+        raise invalid(function, argument, must, f"{argument}={show(y)}")
 
 
 def _check_head(function: str, head: Head, loss: Loss) -> None:
@@ -244,10 +267,21 @@ def _check_head(function: str, head: Head, loss: Loss) -> None:
             f"not pair a sigmoid head with {loss.name}: write Dense(classes, "
             'activation="softmax"), or compile with binary_crossentropy for two classes'
         )
-    elif head.activation == "linear" and loss.name in _CROSSENTROPIES and not loss.from_logits:
+    elif head.activation == "softmax" and loss.name == "binary_crossentropy":
         must = (
-            f"not pair a linear head with {loss.name}: give the last layer "
-            f"activation={_activation_for(loss)!r}, or the loss from_logits=True"
+            "not pair a softmax head with binary_crossentropy: compile with "
+            'sparse_categorical_crossentropy, or write Dense(1, activation="sigmoid") for two '
+            "classes"
+        )
+    elif (
+        head.activation in _NO_PROBABILITIES
+        and loss.name in _CROSSENTROPIES
+        and not loss.from_logits
+    ):
+        logits = ", or the loss from_logits=True" if head.activation == "linear" else ""
+        must = (
+            f"not pair a {head.activation} head with {loss.name}: give the last layer "
+            f"activation={_activation_for(loss)!r}{logits}"
         )
     elif head.activation in ("softmax", "sigmoid") and loss.from_logits:
         must = "not apply from_logits=True to probabilities: take from_logits out of the loss"
@@ -255,54 +289,60 @@ def _check_head(function: str, head: Head, loss: Loss) -> None:
         raise invalid(function, "model", must, f"{head} with {loss.name}")
 
 
-def _check_sparse_labels(function: str, head: Head | None, y: np.ndarray, columns: int) -> None:
+def _check_sparse_labels(
+    function: str, argument: str, head: Head | None, y: np.ndarray, columns: int
+) -> None:
     if columns > 1:
         must = (
             "hold integer classes for sparse_categorical_crossentropy; for one-hot labels compile "
             "with categorical_crossentropy, or pass y.argmax(axis=1)"
         )
-        raise invalid(function, "y", must, f"y={show(y)}")
-    _check_whole(function, y)
+        raise invalid(function, argument, must, f"{argument}={show(y)}")
+    _check_whole(function, argument, y)
     low, high = (int(y.min()), int(y.max())) if y.size else (0, 0)
     if head is not None and (low < 0 or high >= head.units):
         must = f"lie in 0..{head.units - 1} for a head of {head.units} units"
-        raise invalid(function, "y", must, f"labels from {low} to {high}")
+        raise invalid(function, argument, must, f"labels from {low} to {high}")
 
 
-def _check_one_hot_labels(function: str, head: Head | None, y: np.ndarray, columns: int) -> None:
+def _check_one_hot_labels(
+    function: str, argument: str, head: Head | None, y: np.ndarray, columns: int
+) -> None:
     if columns == 1:
         must = (
             "be one-hot for categorical_crossentropy; for integer classes compile with "
             "sparse_categorical_crossentropy"
         )
-        raise invalid(function, "y", must, f"y={show(y)}")
+        raise invalid(function, argument, must, f"{argument}={show(y)}")
     if head is not None and columns != head.units:
         must = f"have one column per unit of the head ({head.units})"
-        raise invalid(function, "y", must, f"y={show(y)}")
+        raise invalid(function, argument, must, f"{argument}={show(y)}")
     if y.size and not np.allclose(y.sum(axis=1), 1.0, atol=1e-3):
         must = "be one-hot: each row must add up to 1"
-        raise invalid(function, "y", must, f"rows that add up to {_extremes(y.sum(axis=1))}")
+        raise invalid(function, argument, must, f"rows that add up to {_extremes(y.sum(axis=1))}")
 
 
-def _check_binary_labels(function: str, head: Head | None, y: np.ndarray, columns: int) -> None:
+def _check_binary_labels(
+    function: str, argument: str, head: Head | None, y: np.ndarray, columns: int
+) -> None:
     if head is not None and columns != head.units:
         advice = "; for integer classes write a softmax head" if head.units > 1 else ""
         must = f"have one column per unit of the head ({head.units}){advice}"
-        raise invalid(function, "y", must, f"y={show(y)}")
+        raise invalid(function, argument, must, f"{argument}={show(y)}")
     if y.size and (y.min() < 0 or y.max() > 1):
         must = (
             "be 0 or 1 for binary_crossentropy; for more classes write Dense(classes, "
             'activation="softmax") with sparse_categorical_crossentropy'
         )
-        raise invalid(function, "y", must, f"labels from {_extremes(y)}")
+        raise invalid(function, argument, must, f"labels from {_extremes(y)}")
 
 
-def _check_whole(function: str, y: np.ndarray) -> None:
+def _check_whole(function: str, argument: str, y: np.ndarray) -> None:
     if y.dtype.kind == "f" and y.size:
         fractions = y[y != np.round(y)]
         if fractions.size:
             must = "hold whole numbers as class labels"
-            raise invalid(function, "y", must, f"a label {fractions.reshape(-1)[0]:g}")
+            raise invalid(function, argument, must, f"a label {fractions.reshape(-1)[0]:g}")
 
 
 def _infer_task(head: Head | None, y: np.ndarray | None) -> str:
@@ -315,7 +355,7 @@ def _infer_task(head: Head | None, y: np.ndarray | None) -> str:
             return "binary"
         if head.activation == "linear" and not counts:
             return "regression"
-        if head.activation == "linear" and head.units == 1 and y is not None and y.max() > 1:
+        if head.activation == "linear" and head.units == 1 and y is not None and np.any(y > 1):
             return "regression"
         doubt = f"{head}" + (f" and y={show(y)}" if y is not None else "")
     must = (
@@ -339,7 +379,8 @@ def _loss_name(task: str, y: np.ndarray | None, loss: str | None) -> str:
 def _keras_loss(name: str, from_logits: bool) -> Any:
     if not from_logits:
         return name
-    return keras.losses.get({"class_name": name, "config": {"from_logits": True}})
+    # By its name alone Keras gives a function, which has no such option.
+    return _LOSS_OF_LOGITS[name](from_logits=True)
 
 
 def _default_metrics(task: str) -> Sequence[str]:
@@ -354,13 +395,13 @@ def _keras_metric(metric: Any, head: Head | None, loss: Loss) -> Any:
         return keras.metrics.BinaryAccuracy(name=metric, threshold=0.0)
     if not isinstance(metric, str) or metric.lower() != "auc":
         return metric
-    if loss.name == "sparse_categorical_crossentropy":
+    if loss.name == "categorical_crossentropy" and not loss.from_logits:
+        return keras.metrics.AUC(name="auc", multi_label=True, num_labels=head and head.units)
+    if loss.name in _LOSSES_OF_TASK["multiclass"]:
         if head is None:
             must = "not hold 'auc' where the number of classes can't be read off the model"
             raise invalid("compile_for_task", "metrics", must, "metrics=['auc']")
-        return SparseAUC(head.units, loss.from_logits)
-    if loss.name == "categorical_crossentropy":
-        return keras.metrics.AUC(name="auc", multi_label=True, num_labels=head and head.units)
+        return MulticlassAUC(head.units, loss.from_logits)
     if loss.name == "binary_crossentropy":
         return keras.metrics.AUC(name="auc", from_logits=loss.from_logits)
     must = "not hold 'auc' for a regression, which has no classes"
@@ -372,10 +413,11 @@ def _optimizer(
 ) -> keras.optimizers.Optimizer:
     try:
         made = keras.optimizers.get(optimizer)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError):
+        made = None
+    if not isinstance(made, keras.optimizers.Optimizer):
         must = "be a name or an object of keras.optimizers, such as 'adam'"
-        received = f"optimizer={show(optimizer)}"
-        raise invalid("compile_for_task", "optimizer", must, received) from error
+        raise invalid("compile_for_task", "optimizer", must, f"optimizer={show(optimizer)}")
     config = made.get_config()
     if learning_rate is not None:
         config["learning_rate"] = real_number(

@@ -196,9 +196,7 @@ def test_an_epochs_line_names_its_metrics_in_pairs_and_marks_the_best():
 
 def test_a_summary_says_how_long_how_good_and_why_it_ended():
     state = State(9, 20, seconds=75.0, best=BEST, epochs_run=9, note="stopped early")
-    assert summary(state) == (
-        "9 epochs in 1:15 · best val_loss 0.3298 in the 6th · stopped early"
-    )
+    assert summary(state) == ("9 epochs in 1:15 · best val_loss 0.3298 in the 6th · stopped early")
 
 
 def test_a_run_without_a_best_epoch_is_summed_up_by_its_last_metrics():
