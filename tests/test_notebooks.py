@@ -1,0 +1,128 @@
+"""The notebooks: each runs from top to bottom, and is stored with what a run gave.
+
+A whole run takes half a minute a notebook, so here every `epochs=30` becomes `epochs=2`. The whole
+run is `python tests/run_notebooks.py`, whose outputs are the ones that are stored.
+"""
+
+import pathlib
+import re
+import tempfile
+
+import pytest
+from run_notebooks import FOLDER, execute, read, tidy
+
+for package in ("nbformat", "nbclient", "ipykernel"):
+    pytest.importorskip(package, reason=f'needs {package}: pip install "kerastrain[notebook]"')
+
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+PICTURES = {"01-train-a-network.ipynb": 7}
+
+# What the text of a notebook says of the stored output of the cells with these ids. If a new run
+# gives something else, the text has to change as well.
+SAID = {
+    "01-train-a-network.ipynb": {
+        "model-build": ["Total params: 79,510"],
+        "fit-run": ["best val_loss 0.46", "in the 8th"],
+        "fit-table": ["<td>29</td><td>0.9473</td><td>0.1466</td><td>0.8359</td><td>0.6694</td>"],
+        "compare-fit": ["in the 16th", "best val_loss 0.4279 in the 22nd"],
+        "stop-epochs": ["best epoch:     7\nstopped after:  9\nepochs run:     10\n"],
+        "stop-checkpoint": ["loss 0.4503"],
+        "one-call-fit": ["21 epochs", "best val_loss 0.4283 in the 16th", "stopped early"],
+        "test-evaluate": ["loss 0.444, accuracy 0.839"],
+        "save-weights": ["True"],
+        "save-model": ["True"],
+    }
+}
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def pictures(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    return [output for output in outputs if "image/png" in output.get("data", {})]
+
+
+def texts(cell):
+    """Returns all that the cell's outputs hold, save the pictures."""
+    streams = [output.text for output in cell.outputs if output.output_type == "stream"]
+    data = [output.get("data", {}) for output in cell.outputs]
+    return streams + [form[kind] for form in data for kind in form if kind.startswith("text/")]
+
+
+def flaws(notebook):
+    """Returns what no output may be: an error, a line on standard error, a terminal's code."""
+    return [
+        f"{cell.id}: {flaw}"
+        for cell in code_cells(notebook)
+        for flaw, is_there in {
+            "an error": any(output.output_type == "error" for output in cell.outputs),
+            "standard error": any(output.get("name") == "stderr" for output in cell.outputs),
+            "a terminal's code": any(re.search("[\x1b\r\b]", text) for text in texts(cell)),
+        }.items()
+        if is_there
+    ]
+
+
+def test_the_first_notebook_is_there():
+    assert "01-train-a-network.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+@each_notebook
+def test_it_runs_from_top_to_bottom(path, tmp_path):
+    notebook = read(path)
+    for cell in code_cells(notebook):
+        cell.source = re.sub(r"\bepochs=30\b", "epochs=2", cell.source)
+        cell.outputs = []
+    # No server answers at this address: whatever would fetch something fails.
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    execute(notebook, tmp_path, **nowhere)  # Raises what a cell raises.
+    tidy(notebook)
+    assert flaws(notebook) == []
+    assert len(pictures(notebook)) == len(pictures(read(path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@each_notebook
+def test_it_is_stored_as_it_was_run(path):
+    notebook = read(path)
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert flaws(notebook) == []
+    assert len(pictures(notebook)) >= PICTURES[path.name]
+    assert path.stat().st_size < 700 * 1024
+
+
+@each_notebook
+def test_its_text_says_what_its_outputs_show(path):
+    shown = {cell.id: "\n".join(texts(cell)) for cell in code_cells(read(path))}
+    for cell_id, said in SAID[path.name].items():
+        assert [text for text in said if text not in shown[cell_id]] == [], cell_id
+
+
+@each_notebook
+def test_its_first_cell_installs_the_package_where_it_is_absent(path):
+    source = code_cells(read(path))[0].source
+    tries = r"^try:\n    import kerastrain\b.*\n"
+    installs = r"except ImportError:\n    %pip install -q kerastrain\n"
+    assert re.search(tries + installs, source, flags=re.MULTILINE)
+
+
+@each_notebook
+def test_nothing_of_a_machine_is_stored(path):
+    notebook = read(path)
+    stored = read(path)
+    tidy(notebook)
+    assert notebook == stored
+    ids = [cell.id for cell in stored.cells]
+    assert len(set(ids)) == len(ids)
+    for output in pictures(stored):
+        del output.data["image/png"]  # Anything can stand in its letters.
+    everything = str(stored)
+    assert not re.findall(r"(?<![\w/<:])/\w[\w.-]*/\w[^\s'\"]*", everything)
+    for folder in (pathlib.Path.home(), tempfile.gettempdir()):
+        assert str(folder) not in everything
