@@ -191,8 +191,9 @@ class History:
 
     def _html_row(self, row: int | None) -> str:
         if row is None:
-            return f'<tr><td colspan="{len(self.history) + 1}">…</td></tr>'
-        values = (f"{column[row]:.4g}" for column in self.history.values())
+            columns = len(self.history) + 1
+            return f'<tr><td colspan="{columns}" style="text-align: center">…</td></tr>'
+        values = (f"{column[row]:#.4g}" for column in self.history.values())
         cells = "".join(f"<td>{cell}</td>" for cell in (str(self.epoch[row]), *values))
         bold = ' style="font-weight: bold"' if row == self._best_row() else ""
         return f"<tr{bold}>{cells}</tr>"

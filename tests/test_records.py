@@ -324,7 +324,7 @@ def test_the_table_shows_the_ends_and_the_best_epoch(length, shown):
 def test_the_best_row_of_the_table_is_bold():
     table = a_history(12)._repr_html_()
     assert re.findall(r"<tr ([^>]*)><td>(\d+)</td><td>(.*?)</td>", table) == [
-        ('style="font-weight: bold"', "6", "0.5")
+        ('style="font-weight: bold"', "6", "0.5000")
     ]
 
 

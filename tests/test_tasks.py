@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import kerastrain as ktr
+from kerastrain.metrics import MulticlassAUC
 from kerastrain.saving import load_model, save_model
 from kerastrain.tasks import (
-    MulticlassAUC,
     class_of_each_row,
     compile_for_task,
     compiled_loss,
