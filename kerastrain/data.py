@@ -6,6 +6,7 @@ repeated, and resumed, from those two numbers alone.
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,14 +35,13 @@ class Rows:
     weight: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(keras.tree.flatten(self.x)[0])
+        arrays = keras.tree.flatten(self.x)
+        return len(arrays[0]) if arrays else 0
 
     @property
-    def parts(self) -> tuple[Any, ...]:
-        """What a batch consists of, as Keras wants it: `(x,)`, `(x, y)` or `(x, y, weight)`."""
-        if self.weight is not None:
-            return (self.x, self.y, self.weight)
-        return (self.x,) if self.y is None else (self.x, self.y)
+    def parts(self) -> Any:
+        """What a step gets of a batch, as `model.fit` packs it: without `y` an array goes bare."""
+        return keras.utils.pack_x_y_sample_weight(self.x, self.y, self.weight)
 
     def take(self, positions: np.ndarray) -> "Rows":
         """Returns the rows at some positions, copied."""
@@ -100,24 +100,13 @@ def rows_of(
     inputs = _as_arrays(function, names[0], x)
     targets = None if y is None else _as_arrays(function, names[1], y)
     weight = None if sample_weight is None else _as_arrays(function, names[2], sample_weight)
-    lengths = {
-        name: len(array)
-        for name, arrays in zip(names, (inputs, targets, weight), strict=True)
-        if arrays is not None
-        for array in keras.tree.flatten(arrays)
-    }
-    first = len(keras.tree.flatten(inputs)[0])
-    if any(len(array) != first for array in keras.tree.flatten(inputs)) or (
-        len(set(lengths.values())) > 1
-    ):
-        received = ", ".join(f"len({name})={length}" for name, length in lengths.items())
-        must = "have as many rows as " + " and ".join(f"`{name}`" for name in list(lengths)[1:])
-        raise invalid(function, names[0], must if len(lengths) > 1 else "agree in rows", received)
-    if first == 0:
+    rows = Rows(inputs, targets, weight)
+    _check_lengths(function, dict(zip(names, (inputs, targets, weight), strict=True)))
+    if not len(rows):
         raise invalid(function, names[0], "hold at least one row", f"{names[0]}={show(x)}")
     for name, arrays in zip(names, (inputs, targets, weight), strict=True):
         _check_finite(function, name, arrays)
-    return Rows(inputs, targets, weight)
+    return rows
 
 
 def with_class_weight(
@@ -132,6 +121,9 @@ def with_class_weight(
     """
     if class_weight is None:
         return rows
+    if not isinstance(class_weight, Mapping):
+        must, received = "be a dict from class to weight", f"class_weight={show(class_weight)}"
+        raise invalid("fit", "class_weight", must, received, kind=TypeError)
     if labels is None:
         must = "be left out where the model doesn't classify, or has several outputs"
         raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
@@ -139,7 +131,10 @@ def with_class_weight(
     for label, weight in class_weight.items():
         weights[labels == label] = weight
     if rows.weight is not None:
-        weights = weights * rows.weight
+        if not isinstance(rows.weight, np.ndarray) or rows.weight.size != len(rows):
+            must = "hold one weight a row beside `class_weight`"
+            raise invalid("fit", "sample_weight", must, f"sample_weight={show(rows.weight)}")
+        weights = weights * rows.weight.reshape(-1)
     return dataclasses.replace(rows, weight=weights)
 
 
@@ -174,7 +169,7 @@ def split_positions(
     if labels is None:
         labels = np.zeros(n, dtype=int)
     groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    counts = _shares([len(group) for group in groups], wanted)
+    counts = _shares([len(group) for group in groups], wanted, generator)
     validation = np.sort(
         np.concatenate(
             [
@@ -204,12 +199,9 @@ def batches(rows: Rows, order: Any, n: int, batch_size: int) -> tf.data.Dataset:
     """
     tensors = keras.tree.map_structure(tf.convert_to_tensor, rows.parts)
 
-    def batch(number: tf.Tensor) -> tuple[Any, ...]:
+    def batch(number: tf.Tensor) -> Any:
         chosen = order[number * batch_size : (number + 1) * batch_size]
-        gathered: tuple[Any, ...] = keras.tree.map_structure(
-            lambda part: tf.gather(part, chosen), tensors
-        )
-        return gathered
+        return keras.tree.map_structure(lambda part: tf.gather(part, chosen), tensors)
 
     steps = math.ceil(n / batch_size)
     return tf.data.Dataset.range(steps).map(batch).prefetch(tf.data.AUTOTUNE)
@@ -231,7 +223,9 @@ def _as_arrays(function: str, argument: str, value: Any) -> Arrays:
 
 
 def _as_array(function: str, argument: str, value: Any) -> np.ndarray:
-    must = "be arrays with one row per sample, a tf.data.Dataset or a keras.utils.PyDataset"
+    must = "be arrays with one row per sample"
+    if (function, argument) == ("fit", "x"):
+        must += ", a tf.data.Dataset or a keras.utils.PyDataset"
     if value is None or isinstance(value, str | bytes | Iterator) or callable(value):
         raise invalid(function, argument, must, f"{argument}={show(value)}", kind=TypeError)
     try:
@@ -243,17 +237,37 @@ def _as_array(function: str, argument: str, value: Any) -> np.ndarray:
         raise invalid(function, argument, must, f"{argument}={show(value)}", kind=TypeError)
     if array.dtype.kind == "f":
         return array.astype(keras.config.floatx(), copy=False)
+    if array.dtype.kind in "biuV":  # V: bfloat16 and its kin.
+        return array
     if array.dtype.kind in "OUST":
-        # Keras takes strings as objects only.
         array = array.astype(object)
-        if not all(isinstance(item, str | bytes) for item in array.flat):
-            must = "hold numbers or strings"
-            raise invalid(function, argument, must, f"{argument}={show(array)}", kind=TypeError)
-    return array
+        if all(isinstance(item, numbers.Real | np.bool_) for item in array.flat):
+            # A frame whose columns differ in kind.
+            return array.astype(keras.config.floatx())
+        if all(isinstance(item, str | bytes) for item in array.flat):
+            return array  # Keras takes strings as objects only.
+    must, received = "hold numbers or strings", f"{argument}={show(array)}"
+    raise invalid(function, argument, must, received, kind=TypeError)
 
 
 def _is_array(value: Any) -> bool:
     return not isinstance(value, str | bytes) and getattr(value, "ndim", 0) > 0
+
+
+def _check_lengths(function: str, parts: dict[str, Arrays]) -> None:
+    """Raises where the arrays of one or several parts differ in rows."""
+    lengths: dict[str, int] = {}
+    for name, arrays in parts.items():
+        if isinstance(arrays, np.ndarray):
+            lengths[name] = len(arrays)
+        elif arrays is not None:
+            keyed = arrays.items() if isinstance(arrays, dict) else enumerate(arrays)
+            lengths |= {f"{name}[{key!r}]": len(array) for key, array in keyed}
+    if len(set(lengths.values())) > 1:
+        first, *others = lengths
+        must = "have as many rows as " + " and ".join(f"`{name}`" for name in others)
+        received = ", ".join(f"len({name})={length}" for name, length in lengths.items())
+        raise invalid(function, first, must, received)
 
 
 def _check_finite(function: str, argument: str, arrays: Arrays) -> None:
@@ -264,11 +278,14 @@ def _check_finite(function: str, argument: str, arrays: Arrays) -> None:
             raise invalid(function, argument, must, f"NaN or infinity in {bad} of {array.size}")
 
 
-def _shares(sizes: list[int], total: int) -> list[int]:
-    """Divides `total` in proportion to `sizes`, the largest remainders rounded up."""
+def _shares(sizes: list[int], total: int, generator: np.random.Generator) -> list[int]:
+    """Divides `total` in proportion to `sizes`, the largest remainders rounded up.
+
+    Among equal remainders chance decides, or rare classes would be held out in order of label.
+    """
     exact = [size * total / sum(sizes) for size in sizes]
     shares = [math.floor(share) for share in exact]
-    by_remainder = sorted(range(len(sizes)), key=lambda i: shares[i] - exact[i])
+    by_remainder = sorted(generator.permutation(len(sizes)), key=lambda i: shares[i] - exact[i])
     for i in by_remainder[: total - sum(shares)]:
         shares[i] += 1
     return shares

@@ -77,8 +77,12 @@ def executing(
 
 
 @contextlib.contextmanager
-def preserved(model: keras.Model) -> Iterator[None]:
+def preserved(model: keras.Model, variables: Iterable[tf.Variable] = ()) -> Iterator[None]:
     """Leaves model, optimizer and metrics bit-identical, whatever the block does to them.
+
+    Args:
+        model: A built model.
+        variables: Others to leave as they are.
 
     Example:
         >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
@@ -88,15 +92,19 @@ def preserved(model: keras.Model) -> Iterator[None]:
         >>> bool(model.get_weights()[0] == before)
         True
     """
-    variables = [*model.variables, *model.metrics_variables]
+    kept = [*model.variables, *model.metrics_variables]
     if model.optimizer is not None:
-        variables += model.optimizer.variables
-    values = [tf.identity(variable.value) for variable in variables]
+        if not model.optimizer.built and model.trainable_variables:
+            # Else the first step in the block would make its variables, and they would stay.
+            model.optimizer.build(model.trainable_variables)
+        kept += model.optimizer.variables
+    all_of_them = [*(variable.value for variable in kept), *variables]
+    values = {variable.ref(): tf.identity(variable) for variable in all_of_them}
     try:
         yield
     finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        for reference, value in values.items():
+            reference.deref().assign(value)
 
 
 def sees_every_batch(callback: Any) -> bool:
@@ -134,8 +142,9 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
         return "since the model runs eagerly"
     if type(model).make_train_function is not keras.Model.make_train_function:
         return "since the model makes its own train function"
-    if model.distribute_strategy.num_replicas_in_sync > 1:
-        return "since the model runs on several devices"
+    with model.distribute_strategy.scope():
+        if tf.distribute.has_strategy():
+            return "since the model has a distribution strategy"
     return ""
 
 
@@ -152,14 +161,13 @@ def _install_steps(model: keras.Model, source: Source) -> Execution:
     return Execution("steps", steps, f"{steps} batches a call, {lasting}")
 
 
-def _many_steps(
-    model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable
-) -> Callable[[Any], Any]:
+def _many_steps(model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable) -> Any:
     """Makes what Keras expects in `model.train_function`: an iterator in, the last logs out.
 
     The limit is a variable, so that finding the right one costs no second tracing.
     """
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def one_step(batch: Any) -> Any:
         # Keras hands a missing part of a generator's batch over as an empty Optional.
         parts = keras.tree.map_structure(
@@ -188,29 +196,20 @@ def _many_steps(
         one = tf.constant(1, dtype=tf.int64)
         return tf.while_loop(unfinished, next_step, (one, True, logs))[2]
 
-    many: Callable[[Any], Any] = tf.function(run, reduce_retracing=True)
-    return many
+    return tf.function(run, reduce_retracing=True)
 
 
-def _steps_a_call(
-    model: keras.Model, source: Source, train: Callable[[Any], Any], limit: tf.Variable
-) -> int:
+def _steps_a_call(model: keras.Model, source: Source, train: Any, limit: tf.Variable) -> int:
     """Measures one step on one batch, and returns how many make `SECONDS_A_CALL`."""
     batches = iter(source.probe)
-    _build(model, next(batches))
-    with preserved(model):
-        train(batches)  # Traces.
+    # Tracing makes every variable that a step uses, also those that only a step of the user's
+    # knows, such as a second optimizer's.
+    variables = train.get_concrete_function(batches).variables
+    with preserved(model, variables):
+        train(batches)
         limit.assign(_PROBE_STEPS)
         start = time.perf_counter()
         keras.tree.map_structure(keras.ops.convert_to_numpy, train(batches))
         seconds = (time.perf_counter() - start) / _PROBE_STEPS
     steps = max(1, round(SECONDS_A_CALL / max(seconds, 1e-6)))
     return min(steps, source.steps) if source.steps else steps
-
-
-def _build(model: keras.Model, batch: tuple[Any, ...]) -> None:
-    """Makes every variable that the first step would make, so that `preserved` can keep it."""
-    if not model.built:
-        model(keras.tree.map_structure(lambda part: part[:1], batch[0]))
-    if model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)

@@ -71,8 +71,7 @@ def source_for(
         _check_stream("fit", "x", x)
         validation = _validation(model, validation_data, None, batch_size)
         first = _first_batch(x)
-        for targets in keras.tree.map_structure(np.asarray, first)[1:2]:
-            _check_targets(model, "y", targets)
+        _check_targets(model, "y", _targets(first))
         return _of_stream(x, first, validation, class_weight=class_weight, shuffle=shuffle)
     rows = rows_of(x, y, sample_weight)
     _check_rows(model, rows)
@@ -129,13 +128,19 @@ def _validation(
 def _check_rows(model: keras.Model, rows: Rows) -> None:
     shape = getattr(model, "input_shape", None) if model.built else None
     if isinstance(shape, tuple) and all(side is None or isinstance(side, int) for side in shape):
-        came = rows.x.shape if isinstance(rows.x, np.ndarray) else None
-        if came is None or not _fits(came[1:], shape[1:]):
+        came = keras.tree.flatten(rows.x)
+        if len(came) > 1 or not _fits(came[0].shape[1:], shape[1:]):
             must = f"be an array of shape {('n', *shape[1:])}, as the model takes".replace("'", "")
+            raise invalid("fit", "x", must, f"x={' and '.join(map(show, came))}")
+        is_text, wants_text = came[0].dtype == object, model.inputs[0].dtype == "string"
+        if is_text != wants_text:
+            must = f"hold {'strings' if wants_text else 'numbers'}, as the model takes"
             raise invalid("fit", "x", must, f"x={show(rows.x)}")
     learns_from_x_alone = type(model).train_step is not keras.Model.train_step
     if rows.y is None and model.loss is not None and not learns_from_x_alone:
         raise invalid("fit", "y", "be given: the model was compiled with a loss", "y=None")
+    if rows.y is None and rows.weight is not None:
+        raise invalid("fit", "sample_weight", "be left out without `y`", "sample_weight and y=None")
     _check_targets(model, "y", rows.y)
 
 
@@ -151,7 +156,7 @@ def _fits(came: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 def _check_targets(model: keras.Model, argument: str, y: Any) -> None:
     if isinstance(y, np.ndarray):
-        check_agreement("fit", head_of(model), compiled_loss(model), y)
+        check_agreement("fit", head_of(model), compiled_loss(model), y, argument=argument)
 
 
 def _check_same_shape(name: str, came: Any, other: str, wanted: Any) -> None:
@@ -188,7 +193,7 @@ def _of_rows(
 
 def _of_stream(
     stream: Any,
-    first: tuple[Any, ...],
+    first: Any,
     validation: Any,
     *,
     class_weight: Mapping[int, float] | None,
@@ -201,9 +206,7 @@ def _of_stream(
         count = int(stream.cardinality())
         steps = count if count >= 0 else None
         # The stream's own element spec, so that measuring traces what training will run.
-        once = tf.data.Dataset.from_generator(
-            lambda: [first], output_signature=_as_batch(stream.element_spec)
-        )
+        once = tf.data.Dataset.from_generator(lambda: [first], output_signature=stream.element_spec)
         probe = once.cache().repeat()
     return Source(
         train=stream,
@@ -216,9 +219,20 @@ def _of_stream(
     )
 
 
-def _first_batch(stream: Any) -> tuple[Any, ...]:
-    first = stream[0] if isinstance(stream, keras.utils.PyDataset) else next(iter(stream))
-    return _as_batch(first)
+def _first_batch(stream: Any) -> Any:
+    """Returns the first batch, in the form in which Keras hands it to a step."""
+    if isinstance(stream, keras.utils.PyDataset):
+        first = stream[0]
+        return (first,) if isinstance(first, np.ndarray) else _as_tuple(first)
+    for first in stream:
+        return first
+    raise invalid("fit", "x", "hold at least one batch", "an empty Dataset")
+
+
+def _targets(batch: Any) -> Any:
+    """Returns the targets of a batch, `(x, y)` or `(x, y, sample_weight)`, if it has any."""
+    has_targets = isinstance(batch, tuple) and len(batch) > 1
+    return keras.tree.map_structure(np.asarray, batch[1]) if has_targets else None
 
 
 def _check_stream(function: str, argument: str, stream: Any) -> None:
@@ -242,5 +256,5 @@ def _check_stream(function: str, argument: str, stream: Any) -> None:
         raise invalid(function, argument, must, f"elements {stream.element_spec}")
 
 
-def _as_batch(batch: Any) -> tuple[Any, ...]:
-    return tuple(batch) if isinstance(batch, list | tuple) else (batch,)
+def _as_tuple(batch: Any) -> Any:
+    return tuple(batch) if isinstance(batch, list) else batch

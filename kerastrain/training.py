@@ -141,7 +141,7 @@ def fit(
     )
     _follow(model, schedule)
     _start_from(model, drawn, is_given=seed is not None)
-    everyone = [facts, *best.added, *callbacks, rows, *([bar] if bar else [])]
+    everyone = [facts, rows, *best.added, *callbacks, *([bar] if bar else [])]
     try:
         with engine.executing(model, speed, source, everyone) as execution:
             reason = _train(model, source, epochs, everyone)
@@ -207,6 +207,8 @@ def build_and_fit(
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
     rows = rows_of(x, y, function=function)
+    if data_task is None:
+        classes = _classes_of(rows.y)
     seed = _drawn(seed)
     keras.utils.set_random_seed(seed)
     chosen, given = builder_of(builder, function=function), dict(params or {})
@@ -240,7 +242,8 @@ class _EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         logs = {} if logs is None else logs
         rate = getattr(self.model.optimizer, "learning_rate", None)
         if rate is not None:
-            logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
+            # A sum is one tensor, also where the variable lives on several devices.
+            logs["learning_rate"] = float(rate + 0.0)
         logs["seconds"] = time.perf_counter() - self._start
         if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
             # No later step can mend a weight that is NaN; a loss alone may recover.
@@ -256,24 +259,27 @@ class _EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes down what each epoch's logs hold in the end; comes last among those that add to them.
+    """Keeps each epoch's logs, and with them what later callbacks add to them.
 
-    Keras's own `History` would let the columns of a metric that some epochs lack slip.
+    It comes before those that may choose the epoch as the best, so that whatever interrupts them,
+    the best epoch is among the recorded ones. Keras's own `History` would let the columns of a
+    metric that some epochs lack slip.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []
-        self._rows: list[dict[str, float]] = []
+        self._logs: list[dict[str, Any]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch.append(epoch)
-        self._rows.append({k: float(v) for k, v in (logs or {}).items() if np.ndim(v) == 0})
+        self._logs.append({} if logs is None else logs)
 
     @property
     def columns(self) -> dict[str, list[float]]:
-        names = dict.fromkeys(name for row in self._rows for name in row)
-        return {name: [row.get(name, math.nan) for row in self._rows] for name in names}
+        rows = [{k: float(v) for k, v in logs.items() if np.ndim(v) == 0} for logs in self._logs]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: [row.get(name, math.nan) for row in rows] for name in names}
 
 
 def _check_model(model: Any) -> None:
@@ -295,7 +301,12 @@ def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
 
 def _drawn(seed: int | None) -> int:
     """Returns the seed, or one from Python's generator, where Keras draws its own from."""
-    return random.getrandbits(31) if seed is None else whole_number("fit", "seed", seed, least=0)
+    if seed is None:
+        return random.getrandbits(31)
+    number = whole_number("fit", "seed", seed, least=0)
+    if number > 2**32 - 1:  # NumPy's limit.
+        raise invalid("fit", "seed", "be at most 4294967295", f"seed={number}")
+    return number
 
 
 def _start_from(model: keras.Model, seed: int, *, is_given: bool) -> None:
@@ -330,6 +341,7 @@ def _follow(model: keras.Model, schedule: Any) -> None:
         must = "be a keras.optimizers.schedules.LearningRateSchedule"
         raise invalid("fit", "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
     model.optimizer.learning_rate = schedule
+    model.train_function = None  # One from an earlier fit would keep to the old rate.
 
 
 def _train(model: keras.Model, source: Source, epochs: int, callbacks: list[Any]) -> str:
@@ -350,21 +362,20 @@ def _train(model: keras.Model, source: Source, epochs: int, callbacks: list[Any]
 
 
 def _unpacked(data: Any) -> tuple[Any, Any, str | None, int | None]:
-    """Returns training pair, validation pair, task and number of classes of any data."""
+    """Returns training pair, validation pair, task and number of classes, where they are known."""
     if hasattr(data, "train") and hasattr(data, "task"):
         classes = None if data.classes is None else len(data.classes)
         return data.train, data.val, data.task, classes
     if isinstance(data, tuple | list) and len(data) == 2:
-        return tuple(data), None, None, _classes_of(data[1])
+        return tuple(data), None, None, None
     must = "be what load_dataset returns, or a pair (x, y)"
     raise invalid("build_and_fit", "data", must, f"data={show(data)}", kind=TypeError)
 
 
 def _classes_of(y: Any) -> int | None:
     """The number of classes that labels speak of: one-hot columns, or integers from 0."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] > 1 and set(np.unique(labels)) <= {0, 1}:
-        return int(labels.shape[1])
-    if labels.dtype.kind in "biu" and labels.size:
-        return int(labels.max()) + 1
-    return None
+    if not isinstance(y, np.ndarray):
+        return None
+    if y.ndim == 2 and y.shape[1] > 1 and set(np.unique(y)) <= {0, 1}:
+        return int(y.shape[1])
+    return int(y.max()) + 1 if y.dtype.kind in "biu" else None

@@ -1,0 +1,243 @@
+"""The package as a whole: who imports whom, what importing it does, what it exports."""
+
+import ast
+import importlib.metadata
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import kerastrain
+
+PACKAGE = pathlib.Path(kerastrain.__file__).parent
+
+# Producers write records and readers read them; a module imports from lower ranks only.
+RANKS = {
+    "_checks": 0,
+    "_files": 0,
+    "_progress_text": 0,
+    "_data_files": 1,
+    "metrics": 1,
+    "records": 1,
+    "models": 2,
+    "tasks": 2,
+    "data": 2,
+    "saving": 2,
+    "plots": 2,
+    "datasets": 3,
+    "callbacks": 3,
+    "progress": 3,
+    "sources": 3,
+    "engine": 4,
+    "training": 5,
+    "__init__": 6,
+    "__main__": 7,
+}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def tree_of(module):
+    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def imports_of(module):
+    """The full names of all modules that a module imports, inside functions too."""
+    names = set()
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            is_package = node.module == "kerastrain"
+            names |= submodules if is_package else {node.module}
+    return names
+
+
+def own_imports_of(module):
+    """The modules of this package that a module imports."""
+    dotted = {name for name in imports_of(module) if name.split(".")[0] == "kerastrain"}
+    return {name.split(".")[1] if "." in name else "__init__" for name in dotted}
+
+
+def packages_of(module):
+    """The other packages that a module imports, itself or by way of this package's modules."""
+    names = {name.split(".")[0] for name in imports_of(module)} - {"kerastrain"}
+    return names.union(*(packages_of(own) for own in own_imports_of(module)))
+
+
+def test_every_module_has_a_rank():
+    assert sorted(RANKS) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_lower_ranks_only(module):
+    too_high = {own for own in own_imports_of(module) if RANKS[own] >= RANKS[module]}
+    assert too_high == set()
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__init__", "__main__"}))
+def test_a_module_takes_from_another_what_is_public_there(module):
+    private = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kerastrain.")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert private == []
+
+
+def test_tensorflow_is_spoken_in_three_modules_only():
+    speakers = [
+        module
+        for module in MODULES
+        if any(name.split(".")[0] == "tensorflow" for name in imports_of(module))
+    ]
+    assert speakers == ["data", "engine", "sources"]
+
+
+@pytest.mark.parametrize("module", ["_checks", "_files", "_progress_text", "plots", "records"])
+def test_what_reads_records_knows_no_keras(module):
+    assert packages_of(module).isdisjoint({"keras", "tensorflow"})
+
+
+def test_nobody_imports_what_lies_below_the_surface_of_keras_or_tensorflow():
+    private = {
+        (module, name)
+        for module in MODULES
+        for name in imports_of(module)
+        if name.startswith(("keras.src", "tensorflow.python", "tensorflow.compiler"))
+    }
+    assert private == set()
+
+
+def test_nothing_is_imported_that_nobody_installs():
+    needed = {"keras", "matplotlib", "numpy", "rich", "tensorflow"}
+    # IPython is there where there is a notebook.
+    allowed = needed | {"IPython", "kerastrain"} | set(sys.stdlib_module_names)
+    assert {name.split(".")[0] for module in MODULES for name in imports_of(module)} <= allowed
+
+
+# What an import does.
+
+SNAPSHOT = """
+import json, locale, logging, os, random, signal, sys, threading, warnings
+import keras, matplotlib, numpy, rich, tensorflow
+
+def state():
+    config = tensorflow.config
+    return [repr(part) for part in (
+        warnings.filters, warnings.showwarning,
+        random.getstate(), numpy.random.get_state(), numpy.geterr(), numpy.get_printoptions(),
+        keras.config.backend(), keras.config.floatx(), keras.config.image_data_format(),
+        config.threading.get_inter_op_parallelism_threads(),
+        config.threading.get_intra_op_parallelism_threads(),
+        config.optimizer.get_jit(), config.functions_run_eagerly(),
+        sorted(matplotlib.rcParams.items(), key=str),
+        logging.getLogger().level, logging.getLogger().handlers,
+        logging.getLogger("tensorflow").level,
+        [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
+        sorted(os.environ.items()), os.getcwd(), locale.getlocale(), sys.path,
+        sys.excepthook, sys.displayhook, threading.active_count(),
+    )]
+
+numpy.random.seed(1), random.seed(1)
+patched = [keras.Model, keras.Model.fit, keras.callbacks.EarlyStopping, numpy.asarray]
+before, loaded = state(), set(sys.modules)
+import kerastrain
+after = state()
+again = [keras.Model, keras.Model.fit, keras.callbacks.EarlyStopping, numpy.asarray]
+print(json.dumps({
+    "changed": [pair for pair in zip(before, after) if pair[0] != pair[1]],
+    "patched": patched != again,
+    "loaded": sorted({name.split(".")[0] for name in set(sys.modules) - loaded}),
+    "pyplot": "matplotlib.pyplot" in set(sys.modules) - loaded,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def importing(tmp_path_factory):
+    """What changed between before and after `import kerastrain`, in a process of its own."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    process = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.append({str(PACKAGE.parent)!r})\n{SNAPSHOT}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+    )
+    facts = json.loads(process.stdout.splitlines()[-1])
+    return {
+        **facts,
+        "printed": process.stdout.splitlines()[:-1],
+        "errors": process.stderr,
+        "files": list(folder.iterdir()),
+    }
+
+
+def test_importing_changes_no_filter_no_random_state_and_no_setting(importing):
+    assert importing["changed"] == []
+
+
+def test_importing_patches_nothing(importing):
+    assert importing["patched"] is False
+
+
+def test_importing_says_nothing_and_writes_nothing(importing):
+    assert (importing["printed"], importing["files"]) == ([], [])
+    assert "kerastrain" not in importing["errors"]
+
+
+def test_importing_loads_no_optional_package(importing):
+    assert set(importing["loaded"]).isdisjoint({"IPython", "pandas", "sklearn", "tensorboard"})
+    assert importing["pyplot"] is False
+
+
+# What the package exports.
+
+
+def test_the_map_of_the_package_fits_on_a_page():
+    assert len((PACKAGE / "__init__.py").read_text(encoding="utf-8").splitlines()) < 50
+
+
+def test_all_lists_in_order_what_the_map_imports():
+    imported = [
+        alias.asname or alias.name
+        for node in tree_of("__init__").body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert kerastrain.__all__ == sorted(imported)
+    assert len(set(imported)) == len(imported)
+
+
+@pytest.mark.parametrize("name", kerastrain.__all__)
+def test_every_public_name_is_there_and_explained(name):
+    assert getattr(kerastrain, name).__doc__
+
+
+def test_the_public_callables_show_an_example():
+    without = [
+        name
+        for name in kerastrain.__all__
+        if callable(getattr(kerastrain, name))
+        and "Example:" not in getattr(kerastrain, name).__doc__
+        and name not in ("Data", "Trained")  # What `load_dataset` and `build_and_fit` return.
+    ]
+    assert without == []
+
+
+def test_the_version_is_that_of_the_installed_package():
+    try:
+        version = importlib.metadata.version("kerastrain")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("kerastrain is on the path but not installed")
+    assert kerastrain.__version__ == version
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
