@@ -93,11 +93,12 @@ def preserved(model: keras.Model, variables: Iterable[tf.Variable] = ()) -> Iter
         True
     """
     kept = [*model.variables, *model.metrics_variables]
-    if model.optimizer is not None:
-        if not model.optimizer.built and model.trainable_variables:
+    optimizer = getattr(model, "optimizer", None)  # A model that isn't compiled has no such name.
+    if optimizer is not None:
+        if not optimizer.built and model.trainable_variables:
             # Else the first step in the block would make its variables, and they would stay.
-            model.optimizer.build(model.trainable_variables)
-        kept += model.optimizer.variables
+            optimizer.build(model.trainable_variables)
+        kept += optimizer.variables
     all_of_them = [*(variable.value for variable in kept), *variables]
     values = {variable.ref(): tf.identity(variable) for variable in all_of_them}
     try:
