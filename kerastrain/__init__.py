@@ -6,7 +6,7 @@ a run leaves a `History` (records), which plots draw. Everything takes and retur
 """
 
 from kerastrain import callbacks
-from kerastrain.datasets import Data, load_dataset
+from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.models import build, list_models, model_fn, register_model
 from kerastrain.plots import plot_history
 from kerastrain.records import History
@@ -23,6 +23,7 @@ __all__ = [
     "callbacks",
     "compile_for_task",
     "fit",
+    "list_datasets",
     "list_models",
     "load_dataset",
     "load_model",

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import sys
 from collections.abc import Sequence
 
 import keras
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=options.seed,
         callbacks=ktr.callbacks.standard(folder / "model.keras", patience=2),
     )
+    if not len(history):
+        sys.exit("Stopped before the first epoch had ended; there is nothing to show.")
     history.save(folder / "history.json")
     ktr.plot_history(history)
     plt.savefig(folder / "history.png", dpi=150)
@@ -41,9 +44,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="kerastrain", description="Trains on real images, offline, and shows the result."
     )
     parser.add_argument("--output", default="kerastrain-demo", help="the folder for what it makes")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs at most (default: 20)")
+    parser.add_argument(
+        "--epochs", type=_at_least_one, default=20, help="epochs at most (default: 20)"
+    )
     parser.add_argument("--seed", type=int, default=42, help="repeats a run (default: 42)")
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def _print_result(

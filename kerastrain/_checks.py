@@ -74,6 +74,14 @@ def real_number(
     return number
 
 
+def flag(function: str, argument: str, value: object) -> bool:
+    """Returns `value` if it is True or False, or raises: "no" would count as True."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    received = f"{argument}={show(value)}"
+    raise invalid(function, argument, "be True or False", received, kind=TypeError)
+
+
 def one_of(function: str, argument: str, value: object, allowed: Iterable[str]) -> str:
     """Returns `value` if it is one of `allowed`, or raises, listing them."""
     names = list(allowed)
@@ -82,6 +90,14 @@ def one_of(function: str, argument: str, value: object, allowed: Iterable[str]) 
     must = f"be one of {', '.join(repr(name) for name in names)}{_nearest(value, names)}"
     kind = ValueError if isinstance(value, str) else TypeError
     raise invalid(function, argument, must, f"{argument}={show(value)}", kind=kind)
+
+
+def seed_number(function: str, value: object) -> int:
+    """Returns `value` as a seed that NumPy's generators take, or raises."""
+    number = whole_number(function, "seed", value, least=0)
+    if number > 2**32 - 1:
+        raise invalid(function, "seed", "be at most 4294967295", f"seed={number}")
+    return number
 
 
 def show(value: object) -> str:

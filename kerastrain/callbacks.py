@@ -15,7 +15,18 @@ import keras
 
 from kerastrain._checks import invalid, needs, one_of, real_number, show, whole_number
 
-_MODES = ("auto", "min", "max")
+__all__ = [
+    "checkpoint",
+    "csv_log",
+    "early_stopping",
+    "reduce_on_plateau",
+    "standard",
+    "tensorboard",
+]
+
+MODES = ("auto", "min", "max")
+"""What `mode` may be: whether lower or higher is better."""
+
 _HIGHER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "f1", "precision", "r2", "recall"})
 
 
@@ -36,7 +47,9 @@ class _KnownMonitor:
             super().on_epoch_end(epoch, logs)  # type: ignore[misc]
 
 
-class _EarlyStopping(_KnownMonitor, keras.callbacks.EarlyStopping):  # type: ignore[misc]
+class KnownEarlyStopping(_KnownMonitor, keras.callbacks.EarlyStopping):  # type: ignore[misc]
+    """Keras's `EarlyStopping`, with a monitor that is there and epochs that are numbers."""
+
     factory = "early_stopping"
 
 
@@ -95,7 +108,7 @@ def early_stopping(
         3
     """
     function = "early_stopping"
-    return _EarlyStopping(
+    return KnownEarlyStopping(
         monitor=monitor,
         patience=whole_number(function, "patience", patience, least=0),
         min_delta=real_number(function, "min_delta", min_delta, least=0),
@@ -301,82 +314,8 @@ def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> st
     return name if name in logs else one_of(function, "monitor", monitor, sorted(logs))
 
 
-class Best:
-    """Knows the best epoch of a run: by an early stopping of ours, or by the user's own.
-
-    Attributes:
-        added: The callback to add to the user's; none where the user's own decides.
-    """
-
-    def __init__(self, stopper: keras.callbacks.EarlyStopping, *, is_users: bool) -> None:
-        self._stopper = stopper
-        self.added = [] if is_users else [stopper]
-
-    @property
-    def monitor(self) -> str:
-        """The column of the history that decides."""
-        return str(self._stopper.monitor)
-
-    @property
-    def epoch(self) -> int | None:
-        """The best epoch so far, or `None` as long as there is none."""
-        return None if self._value is None else int(self._stopper.best_epoch)
-
-    def so_far(self) -> tuple[str, int, float] | None:
-        """Returns the monitor, its best epoch and its value there, or `None`."""
-        return None if self._value is None else (self.monitor, self.epoch or 0, self._value)
-
-    def restore(self) -> None:
-        """Gives the model its best weights; Keras ends no callback after Ctrl-C."""
-        self._stopper.on_train_end()
-
-    @property
-    def _value(self) -> float | None:
-        best = getattr(self._stopper, "best", None)
-        return None if best is None or not math.isfinite(best) else float(best)
-
-
-def watch_best(
-    callbacks: list[keras.callbacks.Callback],
-    *,
-    monitor: str,
-    mode: str,
-    patience: int | None,
-    min_delta: float,
-    restore_best: bool,
-    epochs: int,
-) -> Best:
-    """Makes what decides, during `fit`, which epoch is best and when to stop.
-
-    Args:
-        callbacks: The user's; an `EarlyStopping` among them decides.
-        monitor: What to watch.
-        mode: "auto", "min" or "max".
-        patience: Epochs to wait; `None` waits to the end.
-        min_delta: The least change that counts as an improvement.
-        restore_best: Whether the model ends with the best weights.
-        epochs: The epochs of the run.
-    """
-    users = [c for c in callbacks if isinstance(c, keras.callbacks.EarlyStopping)]
-    if users and patience is not None:
-        must = "be left out beside an EarlyStopping in `callbacks`"
-        raise invalid("fit", "patience", must, f"patience={show(patience)}")
-    if users:
-        return Best(users[0], is_users=True)
-    waits = epochs if patience is None else whole_number("fit", "patience", patience, least=0)
-    stopper = _EarlyStopping(
-        monitor=monitor,
-        patience=waits,
-        min_delta=real_number("fit", "min_delta", min_delta, least=0),
-        mode=one_of("fit", "mode", mode, _MODES),
-        restore_best_weights=restore_best,
-    )
-    stopper.factory = "fit"
-    return Best(stopper, is_users=False)
-
-
 def _mode(function: str, mode: str, monitor: str) -> str:
     """Says what "auto" means where the name does, since Keras 3.10 knows accuracy alone to rise."""
-    one_of(function, "mode", mode, _MODES)
+    one_of(function, "mode", mode, MODES)
     rises = not _HIGHER_IS_BETTER.isdisjoint(str(monitor).split("_"))
     return "max" if mode == "auto" and rises else mode

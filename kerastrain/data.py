@@ -124,8 +124,15 @@ def with_class_weight(
     if not isinstance(class_weight, Mapping):
         must, received = "be a dict from class to weight", f"class_weight={show(class_weight)}"
         raise invalid("fit", "class_weight", must, received, kind=TypeError)
+    for label, weight in class_weight.items():
+        if not isinstance(label, numbers.Real) or not isinstance(weight, numbers.Real):
+            must = "be a dict from class to weight, whole numbers to numbers"
+            raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
+        if not 0 <= weight < math.inf:
+            must = "hold finite weights of at least 0"
+            raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
     if labels is None:
-        must = "be left out where the model doesn't classify, or has several outputs"
+        must = "be left out where the loss is none of Keras's cross-entropies, or there are several"
         raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
     weights = np.ones(len(rows), dtype=keras.config.floatx())
     for label, weight in class_weight.items():
@@ -263,11 +270,12 @@ def _check_lengths(function: str, parts: dict[str, Arrays]) -> None:
         elif arrays is not None:
             keyed = arrays.items() if isinstance(arrays, dict) else enumerate(arrays)
             lengths |= {f"{name}[{key!r}]": len(array) for key, array in keyed}
-    if len(set(lengths.values())) > 1:
-        first, *others = lengths
-        must = "have as many rows as " + " and ".join(f"`{name}`" for name in others)
-        received = ", ".join(f"len({name})={length}" for name, length in lengths.items())
-        raise invalid(function, first, must, received)
+    first = next(iter(lengths), "")
+    for name in lengths:
+        if lengths[name] != lengths[first]:
+            must = f"have as many rows as `{name}`"
+            received = f"len({first})={lengths[first]}, len({name})={lengths[name]}"
+            raise invalid(function, first, must, received)
 
 
 def _check_finite(function: str, argument: str, arrays: Arrays) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import keras
 import numpy as np
 
-from kerastrain._checks import invalid, needs, one_of, real_number, show, whole_number
+from kerastrain._checks import invalid, needs, one_of, real_number, seed_number, show
 from kerastrain._data_files import (
     Array,
     Pair,
@@ -143,7 +143,7 @@ def load_dataset(name: str, *, validation: float = 0.2, seed: int = 42) -> Data:
     """
     name = one_of("load_dataset", "name", name, list_datasets())
     share = real_number("load_dataset", "validation", validation, above=0, below=1)
-    seed = _checked_seed(seed)
+    seed = seed_number("load_dataset", seed)
     found = _LOADERS[name]()
     rest, test = found.rows, found.test
     if isinstance(test, float):
@@ -172,14 +172,6 @@ def list_datasets() -> list[str]:
 
 _Scale = Callable[[Array], Array]
 """Makes features from what a file held."""
-
-
-def _checked_seed(seed: object) -> int:
-    """Returns the seed if `RandomState` can take it, or raises."""
-    number = whole_number("load_dataset", "seed", seed, least=0)
-    if number > 2**32 - 1:
-        raise invalid("load_dataset", "seed", "be at most 4294967295", f"seed={number}")
-    return number
 
 
 def _split(rows: Pair, share: float, seed: int) -> tuple[Pair, Pair]:

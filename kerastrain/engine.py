@@ -60,7 +60,8 @@ def executing(
     Yields:
         What was chosen, and why.
     """
-    before = (model.steps_per_execution, model.train_function, model.test_function)
+    names = ("steps_per_execution", "train_function", "test_function", "predict_function")
+    before = {name: getattr(model, name) for name in names}
     hindrance = "as asked" if speed == "plain" else _hindrance(model, callbacks)
     try:
         if hindrance:
@@ -73,7 +74,8 @@ def executing(
         else:
             yield _install_steps(model, source)
     finally:
-        model.steps_per_execution, model.train_function, model.test_function = before
+        for name, value in before.items():
+            setattr(model, name, value)
 
 
 @contextlib.contextmanager
@@ -158,6 +160,8 @@ def _install_steps(model: keras.Model, source: Source) -> Execution:
     model.steps_per_execution = steps
     model.train_function = train
     model.test_function = _many_steps(model, model.test_step, limit)
+    if type(model).make_predict_function is keras.Model.make_predict_function:
+        model.predict_function = _each_step(model)
     lasting = "a whole epoch" if steps == source.steps else f"about {SECONDS_A_CALL} s"
     return Execution("steps", steps, f"{steps} batches a call, {lasting}")
 
@@ -198,6 +202,21 @@ def _many_steps(model: keras.Model, step: Callable[[Any], Any], limit: tf.Variab
         return tf.while_loop(unfinished, next_step, (one, True, logs))[2]
 
     return tf.function(run, reduce_retracing=True)
+
+
+def _each_step(model: keras.Model) -> Callable[[list[Any]], Any]:
+    """Makes what Keras expects in `model.predict_function`: some batches in, their outputs out.
+
+    Keras's own would unroll all the steps of a call into one graph, which takes seconds to trace,
+    for a callback that predicts.
+    """
+    one_step = tf.function(model.predict_step, reduce_retracing=True, autograph=False)
+
+    def run(batches: list[Any]) -> Any:
+        outputs = [one_step(batch) for batch in batches]
+        return keras.tree.map_structure(lambda *parts: tf.concat(parts, axis=0), *outputs)
+
+    return run
 
 
 def _steps_a_call(model: keras.Model, source: Source, train: Any, limit: tf.Variable) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._checks import invalid
+from kerastrain._checks import invalid, show
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ def keras_metric(metric: Any, head: Head | None, loss: Loss) -> Any:
     if metric in ("accuracy", "acc") and loss.name == "binary_crossentropy" and loss.from_logits:
         return keras.metrics.BinaryAccuracy(name=metric, threshold=0.0)
     if not isinstance(metric, str) or metric.lower() != "auc":
-        return metric
+        return _known(metric)
     if loss.name == "categorical_crossentropy" and not loss.from_logits:
         return keras.metrics.AUC(name="auc", multi_label=True, num_labels=head and head.units)
     if loss.name in ("sparse_categorical_crossentropy", "categorical_crossentropy"):
@@ -76,3 +76,17 @@ def keras_metric(metric: Any, head: Head | None, loss: Loss) -> Any:
         return keras.metrics.AUC(name="auc", from_logits=loss.from_logits)
     must = "not hold 'auc' for a regression, which has no classes"
     raise invalid("compile_for_task", "metrics", must, "metrics=['auc']")
+
+
+def _known(metric: Any) -> Any:
+    """Returns a metric that Keras understands, or raises; Keras itself would do so late."""
+    if metric in ("acc", "accuracy", "ce", "crossentropy"):
+        return metric  # Words whose meaning depends on the loss.
+    try:
+        understood = keras.metrics.get(metric)
+    except (TypeError, ValueError):
+        understood = None
+    if understood is None:
+        must = "hold names or objects of keras.metrics, 'auc' or 'r2'"
+        raise invalid("compile_for_task", "metrics", must, f"{show(metric)} in metrics")
+    return metric

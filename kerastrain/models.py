@@ -113,6 +113,13 @@ def builder_of(name_or_function: str | Builder, *, function: str = "build") -> B
     return _builders[one_of(function, "name_or_function", name_or_function, list_models())]
 
 
+def model_checked(function: str, model: Any) -> keras.Model:
+    """Returns what was passed as `model` if it is one, or raises."""
+    if not isinstance(model, keras.Model):
+        raise invalid(function, "model", "be a keras.Model", show(model), kind=TypeError)
+    return model
+
+
 def parameters_from_data(
     builder: Builder, given: dict[str, Any], *, x: Any, y: Any, classes: int | None
 ) -> dict[str, Any]:
@@ -127,7 +134,7 @@ def parameters_from_data(
         given: The parameters that the caller gave, which win.
         x: The training inputs; one array, or anything else, which answers nothing.
         y: The training targets.
-        classes: The number of classes, or `None` for a regression.
+        classes: The number of classes, or `None` where there are none to count.
 
     Example:
         >>> x, y = np.zeros((10, 8)), np.zeros(10)
@@ -142,7 +149,7 @@ def parameters_from_data(
             answers["texts"] = x
     if classes is not None:
         answers["classes"] = classes
-    elif isinstance(y, np.ndarray):
+    if isinstance(y, np.ndarray):
         answers["outputs"] = y.shape[1] if y.ndim == 2 else 1
     wanted = inspect.signature(builder).parameters
     return {name: value for name, value in answers.items() if name in wanted and name not in given}

@@ -123,6 +123,9 @@ class History:
             {'loss': [0.5, nan]}
         """
         path = pathlib.Path(path)
+        if path.suffix != ".json":
+            must = f'end in ".json": write "{path.with_suffix(".json")}"'
+            raise invalid("History.save", "path", must, f"path={os.fspath(path)!r}")
         fields = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)}
         fields["history"] = {k: [_to_json(v) for v in c] for k, c in self.history.items()}
         with replacing(path) as temporary:
@@ -136,40 +139,48 @@ class History:
         Raises:
             ValueError: If the file can't be read or isn't a history.
         """
-        text = _read_text(path)
-        if pathlib.Path(path).suffix == ".csv":
-            return cls._from_csv(text, path)
-        return cls._from_json(text, path)
+        return cls._load(path, "History.load")
 
     @classmethod
-    def _from_json(cls, text: str, path: str | os.PathLike[str]) -> Self:
+    def _load(cls, path: str | os.PathLike[str], function: str) -> Self:
+        text = _read_text(path, function)
+        if pathlib.Path(path).suffix == ".csv":
+            return cls._from_csv(text, path, function)
+        return cls._from_json(text, path, function)
+
+    @classmethod
+    def _from_json(cls, text: str, path: str | os.PathLike[str], function: str) -> Self:
         try:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
-            raise _unreadable(path, f"not JSON: {error}") from error
+            raise _unreadable(function, path, f"not JSON: {error}") from error
         if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
-            raise _unreadable(path, f"no {_FORMAT!r} in it")
+            raise _unreadable(function, path, f"no {_FORMAT!r} in it")
         version = fields.pop("version", None)
         if version != _VERSION:
-            raise _unreadable(path, f"version {version}, where this package reads {_VERSION}")
+            raise _unreadable(
+                function, path, f"version {version}, where this package reads {_VERSION}"
+            )
         try:
             columns = fields.pop("history")
             history = {name: [float(v) for v in column] for name, column in columns.items()}
             return cls(history=history, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _unreadable(path, f"fields that don't fit: {error}") from error
+            raise _unreadable(function, path, f"fields that don't fit: {error}") from error
 
     @classmethod
-    def _from_csv(cls, text: str, path: str | os.PathLike[str]) -> Self:
+    def _from_csv(cls, text: str, path: str | os.PathLike[str], function: str) -> Self:
         rows = list(csv.DictReader(text.splitlines()))
         try:
             names = [name for name in (rows[0] if rows else ()) if name != "epoch"]
             columns = {name: [float(row[name]) for row in rows] for name in names}
             epochs = [int(row["epoch"]) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
-            raise _unreadable(path, f"columns that aren't CSVLogger's: {error}") from error
+            raise _unreadable(
+                function, path, f"columns that aren't CSVLogger's: {error}"
+            ) from error
         if not columns:
-            raise _unreadable(path, "no epochs in it")
+            raise _unreadable(function, path, "no epochs in it")
         return cls.of(columns, epochs)
 
     def __repr__(self) -> str:
@@ -217,7 +228,7 @@ def as_history(source: Any, *, function: str) -> History:
     if isinstance(source, History):
         return source
     if isinstance(source, str | os.PathLike):
-        return History.load(source)
+        return History._load(source, function)
     columns = source if isinstance(source, Mapping) else getattr(source, "history", None)
     if isinstance(columns, Mapping) and all(_are_numbers(column) for column in columns.values()):
         return History.of(columns, getattr(source, "epoch", None) or None)
@@ -273,15 +284,16 @@ def _rows_to_show(length: int, best: int | None, *, ends: int = 5) -> list[int |
     return shown
 
 
-def _read_text(path: str | os.PathLike[str]) -> str:
+def _read_text(path: str | os.PathLike[str], function: str) -> str:
     try:
         return pathlib.Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise _unreadable(path, error.strerror or type(error).__name__) from error
+        raise _unreadable(function, path, error.strerror or type(error).__name__) from error
     except UnicodeDecodeError as error:
-        raise _unreadable(path, "not text") from error
+        raise _unreadable(function, path, "not text") from error
 
 
-def _unreadable(path: str | os.PathLike[str], why: str) -> Exception:
+def _unreadable(function: str, path: str | os.PathLike[str], why: str) -> Exception:
     must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
-    return invalid("History.load", "path", must, f"path={os.fspath(path)!r} ({why})")
+    argument = "path" if function == "History.load" else "histories"
+    return invalid(function, argument, must, f"path={os.fspath(path)!r} ({why})")

@@ -11,8 +11,9 @@ from typing import Any
 
 import keras
 
-from kerastrain._checks import invalid, show
+from kerastrain._checks import invalid
 from kerastrain._files import replacing
+from kerastrain.models import model_checked
 
 _MODEL = ".keras"
 _WEIGHTS = ".weights.h5"
@@ -40,7 +41,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> pathlib.Path
     """
     path = _checked(path, _MODEL, function="save_model", what="a whole model")
     with replacing(path) as temporary:
-        _checked_model(model, "save_model").save(temporary)
+        model_checked("save_model", model).save(temporary)
     return path
 
 
@@ -67,7 +68,11 @@ def load_model(path: str | os.PathLike[str], **arguments: Any) -> keras.Model:
     if not zipfile.is_zipfile(path):
         received = f"path={os.fspath(path)!r}, which is no zip archive"
         raise invalid("load_model", "path", "be a file of save_model", received)
-    return keras.saving.load_model(path, **{"safe_mode": True, **arguments})
+    try:
+        return keras.saving.load_model(path, **{"safe_mode": True, **arguments})
+    except KeyError as error:
+        received = f"path={os.fspath(path)!r}, a zip archive of something else"
+        raise invalid("load_model", "path", "be a file of save_model", received) from error
 
 
 def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> pathlib.Path:
@@ -94,7 +99,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> pathlib.Pa
     """
     path = _checked(path, _WEIGHTS, function="save_weights", what="weights")
     with replacing(path) as temporary:
-        _checked_model(model, "save_weights").save_weights(temporary)
+        model_checked("save_weights", model).save_weights(temporary)
     return path
 
 
@@ -120,7 +125,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
     path = _existing(
         _checked(path, _WEIGHTS, function="load_weights", what="weights"), "load_weights"
     )
-    before = _checked_model(model, "load_weights").get_weights()
+    before = model_checked("load_weights", model).get_weights()
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:
@@ -128,12 +133,6 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
         model.set_weights(before)
         must = "be a file of save_weights for a model of this architecture"
         raise invalid("load_weights", "path", must, f"path={os.fspath(path)!r}") from error
-    return model
-
-
-def _checked_model(model: Any, function: str) -> keras.Model:
-    if not isinstance(model, keras.Model):
-        raise invalid(function, "model", "be a keras.Model", show(model), kind=TypeError)
     return model
 
 

@@ -70,8 +70,8 @@ def source_for(
         _check_alone(y, sample_weight, fraction, batch_size)
         _check_stream("fit", "x", x)
         validation = _validation(model, validation_data, None, batch_size)
-        first = _first_batch(x)
-        _check_targets(model, "y", _targets(first))
+        first = _first_batch("x", x)
+        _check_first(model, ("x", "y"), first)
         return _of_stream(x, first, validation, class_weight=class_weight, shuffle=shuffle)
     rows = rows_of(x, y, sample_weight)
     _check_rows(model, rows)
@@ -110,6 +110,8 @@ def _validation(
         return None
     if is_stream(validation_data):
         _check_stream("fit", "validation_data", validation_data)
+        first = _first_batch("validation_data", validation_data)
+        _check_first(model, ("validation_data", "validation_data"), first)
         return validation_data
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         must = "be (x, y), (x, y, sample_weight), a Dataset or a PyDataset"
@@ -118,6 +120,7 @@ def _validation(
     names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
     x, y, weight = (*validation_data, None)[:3]
     rows = rows_of(x, y, weight, names=names)
+    _check_shape(model, names[0], rows)
     _check_targets(model, names[1], rows.y)
     if training is not None:
         _check_same_shape(names[0], rows.x, "x", training.x)
@@ -125,23 +128,44 @@ def _validation(
     return fixed_batches(rows, batch_size=batch_size)
 
 
-def _check_rows(model: keras.Model, rows: Rows) -> None:
-    shape = getattr(model, "input_shape", None) if model.built else None
-    if isinstance(shape, tuple) and all(side is None or isinstance(side, int) for side in shape):
-        came = keras.tree.flatten(rows.x)
-        if len(came) > 1 or not _fits(came[0].shape[1:], shape[1:]):
-            must = f"be an array of shape {('n', *shape[1:])}, as the model takes".replace("'", "")
-            raise invalid("fit", "x", must, f"x={' and '.join(map(show, came))}")
-        is_text, wants_text = came[0].dtype == object, model.inputs[0].dtype == "string"
-        if is_text != wants_text:
-            must = f"hold {'strings' if wants_text else 'numbers'}, as the model takes"
-            raise invalid("fit", "x", must, f"x={show(rows.x)}")
+def _check_first(model: keras.Model, names: tuple[str, str], batch: Any) -> None:
+    """Raises for what a stream's first batch already tells; ragged and sparse ones tell nothing."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    parts = keras.tree.flatten((x, y))
+    if all(part is None or isinstance(part, np.ndarray | tf.Tensor) for part in parts):
+        rows = rows_of(_as_numpy(x), _as_numpy(y), names=(*names, "sample_weight"))
+        _check_rows(model, rows, names)
+
+
+def _check_rows(model: keras.Model, rows: Rows, names: tuple[str, str] = ("x", "y")) -> None:
+    _check_shape(model, names[0], rows)
+    if rows.weight is not None and rows.weight.shape[1:] not in ((), (1,)):
+        must = "hold one weight a row"
+        raise invalid("fit", "sample_weight", must, f"sample_weight={show(rows.weight)}")
     learns_from_x_alone = type(model).train_step is not keras.Model.train_step
     if rows.y is None and model.loss is not None and not learns_from_x_alone:
         raise invalid("fit", "y", "be given: the model was compiled with a loss", "y=None")
     if rows.y is None and rows.weight is not None:
         raise invalid("fit", "sample_weight", "be left out without `y`", "sample_weight and y=None")
-    _check_targets(model, "y", rows.y)
+    _check_targets(model, names[1], rows.y)
+
+
+def _check_shape(model: keras.Model, argument: str, rows: Rows) -> None:
+    """Raises where a model with one input gets another number, shape or kind of arrays."""
+    shape = getattr(model, "input_shape", None) if model.built else None
+    if not isinstance(shape, tuple) or not all(
+        side is None or isinstance(side, int) for side in shape
+    ):
+        return
+    came = keras.tree.flatten(rows.x)
+    if len(came) > 1 or not _fits(came[0].shape[1:], shape[1:]):
+        must = f"be an array of shape {('n', *shape[1:])}, as the model takes".replace("'", "")
+        shown = " and ".join(map(show, came)) if len(came) < 4 else f"{len(came)} arrays"
+        raise invalid("fit", argument, must, f"{argument}={shown}")
+    is_text, wants_text = came[0].dtype == object, model.inputs[0].dtype == "string"
+    if is_text != wants_text:
+        must = f"hold {'strings' if wants_text else 'numbers'}, as the model takes"
+        raise invalid("fit", argument, must, f"{argument}={show(rows.x)}")
 
 
 def _fits(came: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
@@ -160,11 +184,14 @@ def _check_targets(model: keras.Model, argument: str, y: Any) -> None:
 
 
 def _check_same_shape(name: str, came: Any, other: str, wanted: Any) -> None:
-    if not isinstance(came, np.ndarray) or not isinstance(wanted, np.ndarray):
-        return
-    if came.shape[1:] != wanted.shape[1:]:
-        must = f"have rows of the shape of `{other}`'s, {wanted.shape[1:]}"
-        raise invalid("fit", name, must, f"rows of shape {came.shape[1:]}")
+    ours, theirs = keras.tree.flatten(came), keras.tree.flatten(wanted)
+    if len(ours) != len(theirs):
+        must = f"have as many arrays as `{other}`, {len(theirs)}"
+        raise invalid("fit", name, must, f"{len(ours)}")
+    for array, model_of_it in zip(ours, theirs, strict=True):
+        if array is not None and not _fits(array.shape[1:], model_of_it.shape[1:]):
+            must = f"have rows of the shape of `{other}`'s, {model_of_it.shape[1:]}"
+            raise invalid("fit", name, must, f"rows of shape {array.shape[1:]}")
 
 
 def _of_rows(
@@ -175,7 +202,7 @@ def _of_rows(
     Args:
         rows: All rows.
         positions: The rows to train on.
-        validation: What `validation_of` made, or `None`.
+        validation: The batches of the validation pass, or `None`.
         batch_size: Rows a batch; the last batch may have fewer.
         seed: With the epoch, it decides the order.
         shuffle: Whether the order changes from epoch to epoch.
@@ -219,24 +246,29 @@ def _of_stream(
     )
 
 
-def _first_batch(stream: Any) -> Any:
+def first_rows(stream: Any) -> Rows:
+    """Returns the first batch of a Dataset or PyDataset as rows, to read shapes off."""
+    _check_stream("build_and_fit", "data", stream)
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch("data", stream))
+    return Rows(_as_numpy(x), _as_numpy(y))
+
+
+def _first_batch(argument: str, stream: Any) -> Any:
     """Returns the first batch, in the form in which Keras hands it to a step."""
     if isinstance(stream, keras.utils.PyDataset):
         first = stream[0]
         return (first,) if isinstance(first, np.ndarray) else _as_tuple(first)
     for first in stream:
         return first
-    raise invalid("fit", "x", "hold at least one batch", "an empty Dataset")
+    raise invalid("fit", argument, "hold at least one batch", "an empty Dataset")
 
 
-def _targets(batch: Any) -> Any:
-    """Returns the targets of a batch, `(x, y)` or `(x, y, sample_weight)`, if it has any."""
-    has_targets = isinstance(batch, tuple) and len(batch) > 1
-    return keras.tree.map_structure(np.asarray, batch[1]) if has_targets else None
+def _as_numpy(part: Any) -> Any:
+    return None if part is None else keras.tree.map_structure(np.asarray, part)
 
 
 def _check_stream(function: str, argument: str, stream: Any) -> None:
-    """Raises for a stream that would never end, is empty, or brings no targets."""
+    """Raises for a stream that would never end, is empty or isn't batched."""
     if isinstance(stream, keras.utils.PyDataset):
         if stream.num_batches == 0:
             raise invalid(function, argument, "hold at least one batch", f"{argument} of length 0")

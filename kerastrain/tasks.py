@@ -13,6 +13,7 @@ import numpy as np
 
 from kerastrain._checks import invalid, one_of, real_number, show
 from kerastrain.metrics import Head, Loss, keras_metric
+from kerastrain.models import model_checked
 
 TASKS = ("multiclass", "binary", "regression")
 
@@ -89,8 +90,7 @@ def compile_for_task(
         'sparse_categorical_crossentropy'
     """
     function = "compile_for_task"
-    if not isinstance(model, keras.Model):
-        raise invalid(function, "model", "be a keras.Model", show(model), kind=TypeError)
+    model_checked(function, model)
     if isinstance(metrics, str):
         # A string is a sequence too, of letters.
         must = f"be a list: write metrics=[{metrics!r}]"
@@ -131,13 +131,15 @@ def head_of(model: keras.Model) -> Head | None:
         return _head_before_build(model)
     if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[-1], int):
         return None
-    activation = _activation(model.layers[-1])
+    activation = _activation(_last_layer(model))
     return None if activation is None else Head(shape[-1], activation)
 
 
 def compiled_loss(model: keras.Model) -> Loss | None:
     """Returns the one loss that a model was compiled with, or `None` for several or none."""
     loss = getattr(model, "loss", None)
+    if isinstance(loss, list | tuple | dict) and len(loss) == 1:
+        (loss,) = loss.values() if isinstance(loss, dict) else loss
     if isinstance(loss, str):
         return Loss(_LOSS_ALIASES.get(_snake(loss), _snake(loss)))
     if isinstance(loss, keras.losses.Loss):
@@ -161,6 +163,22 @@ def class_of_each_row(model: keras.Model, y: Any) -> np.ndarray | None:
     if y.ndim == 2 and y.shape[1] > 1:
         return y.argmax(axis=1) if loss.name in _LOSSES_OF_TASK["multiclass"] else None
     return y.reshape(-1) if y.ndim <= 2 else None
+
+
+def classes_in(y: Any) -> int | None:
+    """Returns how many classes labels speak of: one-hot columns, or whole numbers from 0.
+
+    Example:
+        >>> [classes_in(np.array(y)) for y in ([0.0, 2.0, 1.0], [[0, 1], [1, 0]], [0.5])]
+        [3, 2, None]
+    """
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf" or not y.size or y.ndim > 2:
+        return None
+    if y.ndim == 2 and y.shape[1] > 1:
+        return int(y.shape[1]) if set(np.unique(y)) <= {0, 1} else None
+    is_whole = bool((y == np.round(y)).all()) and y.min() >= 0
+    # Numbers that run far beyond the rows name things, they don't count classes.
+    return max(int(y.max()) + 1, 2) if is_whole and y.max() < max(1000, y.size) else None
 
 
 def check_agreement(
@@ -357,11 +375,17 @@ def _optimizer(
 
 
 def _head_before_build(model: keras.Model) -> Head | None:
-    """A Sequential without an Input has no shapes before it sees data, but has its last layer."""
+    """A Sequential without an Input has no shapes before it sees data, but has its last layers."""
     layers = getattr(model, "layers", [])
-    units = getattr(layers[-1], "units", None) if layers else None
     activation = _activation(layers[-1]) if layers else None
-    return Head(units, activation) if isinstance(units, int) and activation else None
+    units = [layer.units for layer in layers[-2:] if isinstance(getattr(layer, "units", 0.5), int)]
+    return Head(units[-1], activation) if units and activation else None
+
+
+def _last_layer(model: keras.Model) -> keras.Layer:
+    """Returns the last layer, also of a model that ends in a model."""
+    last = model.layers[-1]
+    return _last_layer(last) if isinstance(last, keras.Model) and last.layers else last
 
 
 def _activation(layer: keras.Layer) -> str | None:
@@ -370,7 +394,8 @@ def _activation(layer: keras.Layer) -> str | None:
     activation = getattr(layer, "activation", None)
     if activation is None:
         return None
-    return str(getattr(activation, "__name__", type(activation).__name__))
+    name = str(getattr(activation, "__name__", type(activation).__name__))
+    return name.removesuffix("_v2")  # TensorFlow's own softmax, as older code passes it.
 
 
 def _activation_for(loss: Loss) -> str:

@@ -1,23 +1,30 @@
 """`fit` and `build_and_fit`: everything else in this package, put together around `model.fit`."""
 
-import math
+import contextlib
+import inspect
 import random
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from kerastrain import engine
-from kerastrain._checks import invalid, one_of, show, whole_number
-from kerastrain.callbacks import watch_best
-from kerastrain.data import rows_of
-from kerastrain.models import ALayer, Builder, build, builder_of, parameters_from_data
+from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
+from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
+from kerastrain.data import is_stream, rows_of
+from kerastrain.models import (
+    ALayer,
+    Builder,
+    build,
+    builder_of,
+    model_checked,
+    parameters_from_data,
+)
 from kerastrain.progress import progress_callback
 from kerastrain.records import History
-from kerastrain.sources import Source, source_for
-from kerastrain.tasks import compile_for_task
+from kerastrain.sources import Source, first_rows, source_for
+from kerastrain.tasks import classes_in, compile_for_task
 
 
 class Trained(NamedTuple):
@@ -74,8 +81,8 @@ def fit(
         epochs: Passes over the data at most.
         batch_size: Rows a step.
         callbacks: Keras callbacks. One that overrides a batch hook gets every batch, which keeps
-            the run from the fast way. An `EarlyStopping` among them takes the place of
-            `monitor`, `patience` and `restore_best`.
+            the run from the fast way. An `EarlyStopping` among them decides in place of `monitor`,
+            `mode`, `patience`, `min_delta` and `restore_best`, which are then left out.
         shuffle: Whether to visit the rows in a new order each epoch.
         class_weight: From class to the weight of its rows in the loss.
         sample_weight: One weight a row, `(n,)`.
@@ -87,7 +94,8 @@ def fit(
         restore_best: Whether the model ends with the weights of its best epoch.
         schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
-            weights with the same seed are the same to the bit. It also seeds Python's, NumPy's
+            weights with the same seed are the same to the bit (but a Dataset that shuffles keeps
+            its own order, which goes on from run to run). It also seeds Python's, NumPy's
             and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out, a seed is
             drawn for this run's order, split and dropout, and noted in the history.
         speed: "plain" is Keras's own loop; "steps" runs as many batches in one call as take about
@@ -114,6 +122,8 @@ def fit(
     _check_model(model)
     whole_number("fit", "epochs", epochs, least=1)
     one_of("fit", "speed", speed, engine.SPEEDS)
+    flag("fit", "shuffle", shuffle)
+    flag("fit", "restore_best", restore_best)
     callbacks = _as_list(callbacks)
     drawn = _drawn(seed)
     source = source_for(
@@ -128,20 +138,22 @@ def fit(
     )
     best = watch_best(
         callbacks,
-        monitor=_monitor(monitor, validated=source.validation is not None),
+        monitor=monitor,
+        validated=source.validation is not None,
         mode=mode,
         patience=patience,
         min_delta=min_delta,
         restore_best=restore_best,
         epochs=epochs,
     )
-    facts, rows = _EpochFacts(source), _Recorder()
+    _check_average(model, restore_best)
+    facts, record = EpochFacts(source, best), Recorder()
     bar = progress_callback(
         verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=facts.stopped
     )
-    _follow(model, schedule)
+    _follow(model, schedule, callbacks)
     _start_from(model, drawn, is_given=seed is not None)
-    everyone = [facts, rows, *best.added, *callbacks, *([bar] if bar else [])]
+    everyone = [facts, record, *callbacks, best.watcher, *([bar] if bar else [])]
     try:
         with engine.executing(model, speed, source, everyone) as execution:
             reason = _train(model, source, epochs, everyone)
@@ -149,13 +161,15 @@ def fit(
         if bar:
             bar.close()
     if reason == "interrupted":
+        # Keras ends no callback after Ctrl-C.
+        best.catch_up(record)
         best.restore()
     return History(
-        history=rows.columns,
-        epoch=rows.epoch,
+        history=record.columns,
+        epoch=record.epoch,
         monitor=best.monitor,
         best_epoch=best.epoch,
-        stopped_epoch=None if reason == "finished" or not rows.epoch else rows.epoch[-1],
+        stopped_epoch=None if reason == "finished" or not record.epoch else record.epoch[-1],
         stop_reason="nan" if facts.lost_to_nan else reason,
         engine=str(execution),
         seed=drawn,
@@ -182,7 +196,8 @@ def build_and_fit(
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
-        data: What `load_dataset` returns, or a pair `(x, y)`.
+        data: What `load_dataset` returns, a pair `(x, y)`, a tf.data.Dataset or a PyDataset. The
+            last two are asked for one batch, which can't tell the number of classes.
         a_layer: A layer, a list of layers or a function that makes one; see `build`.
         params: The builder's own parameters.
         task: "multiclass", "binary" or "regression"; see `compile_for_task`.
@@ -190,6 +205,7 @@ def build_and_fit(
         learning_rate: Replaces the optimizer's own rate.
         metrics: Replaces the task's metrics.
         seed: Decides the first weights too: two calls with the same seed are the same to the bit.
+            Left out, one is drawn, and Python's and NumPy's generators stay as they are.
         **fit_arguments: Those of `fit`. Unless they say how to validate, `data.val` is used.
 
     Returns:
@@ -203,88 +219,35 @@ def build_and_fit(
         1
     """
     function = "build_and_fit"
+    chosen, given = builder_of(builder, function=function), dict(params or {})
+    _check_fit_arguments(chosen, fit_arguments)
     (x, y), validation_data, data_task, classes = _unpacked(data)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
-    rows = rows_of(x, y, function=function)
-    if data_task is None:
-        classes = _classes_of(rows.y)
-    seed = _drawn(seed)
-    keras.utils.set_random_seed(seed)
-    chosen, given = builder_of(builder, function=function), dict(params or {})
+    rows = first_rows(x) if is_stream(x) else rows_of(x, y, function=function)
+    if data_task is None and not is_stream(x):
+        classes = classes_in(rows.y)
     given |= parameters_from_data(chosen, given, x=rows.x, y=rows.y, classes=classes)
-    model = build(builder, a_layer, **given)
-    if not model.compiled:
-        compile_for_task(
-            model,
-            task or data_task,
-            y=rows.y,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            metrics=metrics,
-        )
-    return Trained(model, fit(model, x, y, seed=seed, **fit_arguments))
-
-
-class _EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
-    """Opens and closes each epoch's account; comes first, so that the others see its logs."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self._source = source
-        self.lost_to_nan = False
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._source.begin_epoch(epoch)
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = {} if logs is None else logs
-        rate = getattr(self.model.optimizer, "learning_rate", None)
-        if rate is not None:
-            # A sum is one tensor, also where the variable lives on several devices.
-            logs["learning_rate"] = float(rate + 0.0)
-        logs["seconds"] = time.perf_counter() - self._start
-        if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
-            # No later step can mend a weight that is NaN; a loss alone may recover.
-            self.lost_to_nan = self.model.stop_training = True
-
-    def stopped(self) -> str:
-        """Says why the run ended before its last epoch."""
-        return "lost to NaN" if self.lost_to_nan else "stopped early"
-
-    def _weights_are_lost(self) -> bool:
-        weights = (keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables)
-        return not all(np.isfinite(weight).all() for weight in weights)
-
-
-class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps each epoch's logs, and with them what later callbacks add to them.
-
-    It comes before those that may choose the epoch as the best, so that whatever interrupts them,
-    the best epoch is among the recorded ones. Keras's own `History` would let the columns of a
-    metric that some epochs lack slip.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.epoch: list[int] = []
-        self._logs: list[dict[str, Any]] = []
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch.append(epoch)
-        self._logs.append({} if logs is None else logs)
-
-    @property
-    def columns(self) -> dict[str, list[float]]:
-        rows = [{k: float(v) for k, v in logs.items() if np.ndim(v) == 0} for logs in self._logs]
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: [row.get(name, math.nan) for row in rows] for name in names}
+    drawn = _drawn(seed)
+    with contextlib.ExitStack() as stack:
+        if seed is None:
+            stack.enter_context(_generators_left_alone())
+        keras.utils.set_random_seed(drawn)
+        model = build(builder, a_layer, **given)
+        if not model.compiled:
+            compile_for_task(
+                model,
+                task or data_task,
+                y=rows.y,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                metrics=metrics,
+            )
+        return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
 
 
 def _check_model(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        raise invalid("fit", "model", "be a keras.Model", show(model), kind=TypeError)
+    model_checked("fit", model)
     if not model.compiled:
         must = "be compiled: call compile_for_task(model, y=y) or model.compile(...) first"
         raise invalid("fit", "model", must, "a model that isn't")
@@ -301,12 +264,18 @@ def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
 
 def _drawn(seed: int | None) -> int:
     """Returns the seed, or one from Python's generator, where Keras draws its own from."""
-    if seed is None:
-        return random.getrandbits(31)
-    number = whole_number("fit", "seed", seed, least=0)
-    if number > 2**32 - 1:  # NumPy's limit.
-        raise invalid("fit", "seed", "be at most 4294967295", f"seed={number}")
-    return number
+    return random.getrandbits(31) if seed is None else seed_number("fit", seed)
+
+
+@contextlib.contextmanager
+def _generators_left_alone() -> Iterator[None]:
+    """Puts Python's and NumPy's generators back, or runs without a seed would repeat each other."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def _start_from(model: keras.Model, seed: int, *, is_given: bool) -> None:
@@ -322,26 +291,28 @@ def _start_from(model: keras.Model, seed: int, *, is_given: bool) -> None:
         state.assign(np.array([start, 0], dtype=state.dtype))
 
 
-def _monitor(monitor: str, *, validated: bool) -> str:
-    if monitor == "auto":
-        return "val_loss" if validated else "loss"
-    if not isinstance(monitor, str):
-        must = "be the name of a metric"
-        raise invalid("fit", "monitor", must, f"monitor={show(monitor)}", kind=TypeError)
-    if monitor.startswith("val_") and not validated:
-        must = "be a training metric where there is neither validation_data nor validation_split"
-        raise invalid("fit", "monitor", must, f"monitor={monitor!r}")
-    return monitor
-
-
-def _follow(model: keras.Model, schedule: Any) -> None:
+def _follow(model: keras.Model, schedule: Any, callbacks: list[Any]) -> None:
     if schedule is None:
         return
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         must = "be a keras.optimizers.schedules.LearningRateSchedule"
         raise invalid("fit", "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
+    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    for callback in callbacks:
+        if isinstance(callback, setters):
+            must = "be left out beside a callback that sets the learning rate itself"
+            raise invalid("fit", "schedule", must, f"`schedule` and {type(callback).__name__}")
     model.optimizer.learning_rate = schedule
     model.train_function = None  # One from an earlier fit would keep to the old rate.
+
+
+def _check_average(model: keras.Model, restore_best: bool) -> None:
+    if restore_best and getattr(model.optimizer, "use_ema", False):
+        must = (
+            "be False beside an optimizer with use_ema=True, whose average is what Keras leaves "
+            "in the model"
+        )
+        raise invalid("fit", "restore_best", must, "restore_best=True")
 
 
 def _train(model: keras.Model, source: Source, epochs: int, callbacks: list[Any]) -> str:
@@ -361,21 +332,25 @@ def _train(model: keras.Model, source: Source, epochs: int, callbacks: list[Any]
     return "early_stopping" if model.stop_training else "finished"
 
 
+def _check_fit_arguments(builder: Builder, arguments: dict[str, Any]) -> None:
+    known = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
+    for name, value in arguments.items():
+        if name in inspect.signature(builder).parameters and name not in known:
+            must = (
+                f"be passed in `params`, as the builder's own: params={{{name!r}: {show(value)}}}"
+            )
+            raise invalid("build_and_fit", name, must, f"{name}={show(value)}")
+        one_of("build_and_fit", "fit_arguments", name, known)
+
+
 def _unpacked(data: Any) -> tuple[Any, Any, str | None, int | None]:
     """Returns training pair, validation pair, task and number of classes, where they are known."""
     if hasattr(data, "train") and hasattr(data, "task"):
         classes = None if data.classes is None else len(data.classes)
         return data.train, data.val, data.task, classes
+    if is_stream(data):
+        return (data, None), None, None, None
     if isinstance(data, tuple | list) and len(data) == 2:
         return tuple(data), None, None, None
-    must = "be what load_dataset returns, or a pair (x, y)"
+    must = "be what load_dataset returns, a pair (x, y), a tf.data.Dataset or a PyDataset"
     raise invalid("build_and_fit", "data", must, f"data={show(data)}", kind=TypeError)
-
-
-def _classes_of(y: Any) -> int | None:
-    """The number of classes that labels speak of: one-hot columns, or integers from 0."""
-    if not isinstance(y, np.ndarray):
-        return None
-    if y.ndim == 2 and y.shape[1] > 1 and set(np.unique(y)) <= {0, 1}:
-        return int(y.shape[1])
-    return int(y.max()) + 1 if y.dtype.kind in "biu" else None

@@ -30,5 +30,9 @@ run() {
 
 case "${1:-both}" in
     floor | newest) run "$@" ;;
-    *) run floor "$@" && run newest "$@" ;;
+    *)
+        # On lines of their own: behind "&&" a failure inside the first would not end the script.
+        run floor "$@"
+        run newest "$@"
+        ;;
 esac

@@ -8,7 +8,6 @@ import pytest
 
 import kerastrain as ktr
 from kerastrain.callbacks import (
-    Best,
     checkpoint,
     csv_log,
     early_stopping,
@@ -16,7 +15,6 @@ from kerastrain.callbacks import (
     reduce_on_plateau,
     standard,
     tensorboard,
-    watch_best,
 )
 from kerastrain.records import History
 
@@ -613,86 +611,3 @@ def test_with_tensorboard_its_callback_takes_the_arguments_of_keras(tmp_path):
     callback = tensorboard(tmp_path, histogram_freq=1)
     assert isinstance(callback, keras.callbacks.TensorBoard)
     assert (pathlib.Path(callback.log_dir), callback.histogram_freq) == (tmp_path, 1)
-
-
-# What decides during `fit`.
-
-
-def a_watch(given=(), **changes):
-    arguments = {
-        "monitor": "val_loss",
-        "mode": "auto",
-        "patience": 2,
-        "min_delta": 0.0,
-        "restore_best": True,
-        "epochs": 10,
-        **changes,
-    }
-    return watch_best(list(given), **arguments)
-
-
-def test_without_patience_the_best_is_known_and_nothing_stops():
-    best = a_watch(patience=None)
-    model, logs = drive(best.added[0], [0.5, 0.4] + [0.6] * 7)
-    assert len(logs) == 9
-    assert best.so_far() == ("val_loss", 1, 0.4)
-    assert bias(model) == 1
-
-
-def test_before_the_first_epoch_there_is_no_best():
-    best = a_watch()
-    assert (best.epoch, best.so_far()) == (None, None)
-    drive(best.added[0], [NAN])
-    assert (best.epoch, best.so_far()) == (None, None)
-
-
-def test_an_early_stopping_of_the_users_decides():
-    own = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=5)
-    best = a_watch([keras.callbacks.TerminateOnNaN(), own], patience=None)
-    assert (best.added, best.monitor) == ([], "val_accuracy")
-    drive(own, [0.5, 0.9, 0.7], "val_accuracy")
-    assert best.so_far() == ("val_accuracy", 1, 0.9)
-
-
-def test_the_best_can_be_restored_before_the_run_ends():
-    best = a_watch()
-    stopper = best.added[0]
-    assert isinstance(best, Best)
-    model, _ = drive(stopper, [0.5, 0.6])
-    model.layers[0].bias.assign([9.0])
-    best.restore()
-    assert bias(model) == 0
-
-
-@pytest.mark.parametrize(
-    ("given", "changes", "error_type", "sentence"),
-    [
-        (
-            [keras.callbacks.EarlyStopping()],
-            {"patience": 3},
-            ValueError,
-            "`fit`: `patience` must be left out beside an EarlyStopping in `callbacks`. "
-            "Received: patience=3.",
-        ),
-        (
-            [],
-            {"patience": -1},
-            ValueError,
-            "`fit`: `patience` must be at least 0. Received: patience=-1.",
-        ),
-        (
-            [],
-            {"min_delta": -1},
-            ValueError,
-            "`fit`: `min_delta` must be at least 0. Received: min_delta=-1.",
-        ),
-        (
-            [],
-            {"mode": "best"},
-            ValueError,
-            "`fit`: `mode` must be one of 'auto', 'min', 'max'. Received: mode='best'.",
-        ),
-    ],
-)
-def test_what_decides_is_checked(given, changes, error_type, sentence):
-    assert message(error_type, a_watch, given, **changes) == sentence

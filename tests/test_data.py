@@ -250,8 +250,8 @@ def test_no_rows_are_refused(x, received):
         ),
         (
             (TEN, TEN, TEN[:8]),
-            "`fit`: `x` must have as many rows as `y` and `sample_weight`. "
-            "Received: len(x)=10, len(y)=10, len(sample_weight)=8.",
+            "`fit`: `x` must have as many rows as `sample_weight`. "
+            "Received: len(x)=10, len(sample_weight)=8.",
         ),
         (
             ((TEN, TEN[:7]), None),
@@ -259,8 +259,8 @@ def test_no_rows_are_refused(x, received):
         ),
         (
             ({"a": TEN, "b": TEN[:7]}, TEN),
-            "`fit`: `x['a']` must have as many rows as `x['b']` and `y`. "
-            "Received: len(x['a'])=10, len(x['b'])=7, len(y)=10.",
+            "`fit`: `x['a']` must have as many rows as `x['b']`. "
+            "Received: len(x['a'])=10, len(x['b'])=7.",
         ),
     ],
     ids=["y", "weight", "tuple", "dict"],

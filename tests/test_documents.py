@@ -83,7 +83,7 @@ def test_d1_5_rmsprop_overfits_sooner_than_adam_and_dropout_delays_it(data):
     def rise(optimizer, a_layer=None):
         """How far the validation loss has risen above its lowest at the end."""
         _, history = ktr.build_and_fit(
-            "dense", data, a_layer=a_layer, optimizer=optimizer, epochs=30, seed=1, verbose=0
+            "dense", data, a_layer=a_layer, optimizer=optimizer, epochs=20, seed=1, verbose=0
         )
         return history.history["val_loss"][-1] - min(history.history["val_loss"])
 

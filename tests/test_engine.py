@@ -427,3 +427,20 @@ def test_a_call_takes_one_batch_at_least_and_an_epoch_at_most(
 ):
     monkeypatch.setattr(engine, "SECONDS_A_CALL", seconds_a_call)
     assert chosen(model, speed="steps").steps_per_call == steps
+
+
+def test_validation_and_prediction_run_many_steps_a_call_too():
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            functions.append((self.model.test_function, self.model.predict_function))
+            predicted.append(self.model.predict(x, batch_size=8, verbose=0))
+
+    functions, predicted = [], []
+    model = dense()
+    x = np.random.default_rng(0).normal(size=(20, *model.input_shape[1:])).astype("float32")
+    y = np.zeros(20, int)
+    stock = model.test_function, model.predict_function
+    ktr.fit(model, x, y, validation_data=(x, y), speed="steps", callbacks=Look(), verbose=0)
+    assert None not in functions[0]
+    assert (model.test_function, model.predict_function) == stock
+    np.testing.assert_allclose(predicted[0], model.predict(x, verbose=0), rtol=1e-5)

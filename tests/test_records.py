@@ -420,3 +420,12 @@ def test_what_holds_no_history_is_refused(source, shown):
         "`plot_history`: `histories` must be a History, Keras's History, a dict of lists of "
         f"numbers or a path to a saved one. Received: {shown}."
     )
+
+
+def test_a_history_is_saved_as_json_and_says_so(tmp_path):
+    with pytest.raises(ValueError, match="must end in") as error:
+        History.of({"loss": [0.5]}).save(tmp_path / "run.csv")
+    assert str(error.value) == (
+        f'`History.save`: `path` must end in ".json": write "{tmp_path / "run.json"}". '
+        f"Received: path='{tmp_path / 'run.csv'}'."
+    )

@@ -296,3 +296,15 @@ def test_a_saved_model_is_the_archive_that_keras_writes(tmp_path):
     with zipfile.ZipFile(path) as archive:
         assert {"config.json", "metadata.json", "model.weights.h5"} <= set(archive.namelist())
     assert keras.saving.load_model(path).output_shape == (None, 3)
+
+
+def test_a_zip_of_something_else_is_no_model(tmp_path):
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("note.txt", "no model")
+    with pytest.raises(ValueError, match="must be a file of save_model") as error:
+        load_model(path)
+    assert str(error.value) == (
+        "`load_model`: `path` must be a file of save_model. "
+        f"Received: path='{path}', a zip archive of something else."
+    )

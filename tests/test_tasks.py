@@ -651,3 +651,44 @@ def test_a_rate_is_a_number():
     assert message(TypeError, compile_for_task, a_model(), learning_rate="fast") == (
         "`compile_for_task`: `learning_rate` must be a number. Received: learning_rate='fast'."
     )
+
+
+# Other spellings of the same head and loss.
+
+
+@pytest.mark.parametrize("spelling", [list, tuple, lambda losses: dict.fromkeys(["out"], *losses)])
+def test_one_loss_in_a_list_or_dict_is_that_loss(spelling):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3, "softmax", name="out")(inputs))
+    model.compile("adam", spelling(["mse"]))
+    with pytest.raises(ValueError, match="not pair a softmax head with mean_squared_error"):
+        ktr.fit(model, np.zeros((6, 4)), np.zeros(6, int))
+
+
+def test_tensorflows_own_softmax_is_softmax():
+    import tensorflow as tf
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=tf.nn.softmax)])
+    assert str(head_of(model)) == 'Dense(3, activation="softmax")'
+
+
+def test_a_model_that_ends_in_a_model_has_that_ones_head():
+    base = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    assert str(head_of(keras.Sequential([keras.Input((4,)), base]))) == (
+        'Dense(3, activation="softmax")'
+    )
+
+
+def test_an_unbuilt_model_with_an_activation_layer_has_a_head():
+    model = keras.Sequential([keras.layers.Dense(3), keras.layers.Activation("softmax")])
+    assert str(head_of(model)) == 'Dense(3, activation="softmax")'
+
+
+@pytest.mark.parametrize("metric", ["acuracy", None])
+def test_metrics_that_keras_does_not_know_are_refused(metric):
+    with pytest.raises(ValueError, match="must hold names") as error:
+        compile_for_task(ktr.build("dense"), metrics=["accuracy", metric])
+    assert str(error.value) == (
+        "`compile_for_task`: `metrics` must hold names or objects of keras.metrics, 'auc' or 'r2'. "
+        f"Received: {metric!r} in metrics."
+    )
