@@ -62,8 +62,9 @@ class EpochOrder:
         self._rows = rows
         self._seed = seed
         self._shuffle = shuffle
+        self.epoch, self.positions = 0, self.of_epoch(0)
         # A variable, so that one dataset serves all epochs and nothing is traced again.
-        self.current = tf.Variable(self.of_epoch(0), trainable=False)
+        self.current = tf.Variable(self.positions, trainable=False)
 
     def of_epoch(self, epoch: int) -> np.ndarray:
         """Returns the positions in the order of an epoch, a pure function of seed and epoch."""
@@ -73,7 +74,8 @@ class EpochOrder:
 
     def begin_epoch(self, epoch: int) -> None:
         """Lets the dataset follow the order of this epoch from now on."""
-        self.current.assign(self.of_epoch(epoch))
+        self.epoch, self.positions = epoch, self.of_epoch(epoch)
+        self.current.assign(self.positions)
 
 
 def is_stream(x: Any) -> bool:

@@ -1,4 +1,4 @@
-"""How steps are executed: Keras's own loop, or many steps in one call.
+"""How steps are executed: Keras's own loop, many steps in one call, or such a call compiled.
 
 Between two steps Keras returns to Python, which on small models takes longer than the step. Here
 `model.fit` still runs the epochs, the callbacks and the validation, but what it calls as one step
@@ -14,14 +14,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerastrain.compiled import CompiledSteps
 from kerastrain.sources import Source
+from kerastrain.stacks import Stacks
 
-SPEEDS = ("auto", "plain", "steps")
+SPEEDS = ("auto", "plain", "steps", "compiled")
 
 SECONDS_A_CALL = 0.2
 """How long one call should take: long enough to hide Python, short enough for Ctrl-C and a bar."""
 
 _PROBE_STEPS = 4
+_MOST_STACKED = 128  # batches a compiled call
+_MOST_BYTES = 16 * 2**20  # of batches a compiled call, so that a stack stays near the processor
 _BATCH_HOOKS = tuple(
     f"on_{kind}batch_{moment}" for kind in ("", "train_", "test_") for moment in ("begin", "end")
 )
@@ -32,7 +36,7 @@ class Execution:
     """The way that was chosen for a run, and why.
 
     Attributes:
-        way: "plain" or "steps".
+        way: "plain", "steps" or "compiled".
         steps_per_call: How many batches one call runs.
         reason: Why, completing "way: ...".
     """
@@ -53,7 +57,7 @@ def executing(
 
     Args:
         model: The compiled model.
-        speed: One of `SPEEDS`; "auto" takes the fastest way that this run allows.
+        speed: One of `SPEEDS`; "auto" is "steps".
         source: The run's data, of which one batch is measured.
         callbacks: All callbacks of the run.
 
@@ -71,6 +75,9 @@ def executing(
                 model.train_function = model.test_function = None
             steps = model.steps_per_execution
             yield Execution("plain", steps, f"Keras's own loop, {hindrance}")
+        elif speed == "compiled":
+            with _install_compiled(model, source) as execution:
+                yield execution
         else:
             yield _install_steps(model, source)
     finally:
@@ -151,19 +158,63 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
     return ""
 
 
-def _install_steps(model: keras.Model, source: Source) -> Execution:
+def _install_steps(model: keras.Model, source: Source, note: str = "") -> Execution:
     """Puts functions that run many steps where Keras looks for those that run one."""
     limit = tf.Variable(1, dtype=tf.int64, trainable=False)
     train = _many_steps(model, model.train_step, limit)
-    limit.assign(_steps_a_call(model, source, train, limit))
-    steps = int(limit)
+    steps = _steps_a_call(model, source, train, limit)
+    _install(model, train, steps, limit)
+    lasting = "a whole epoch" if steps == source.steps else f"about {SECONDS_A_CALL} s"
+    return Execution("steps", steps, f"{steps} batches a call, {lasting}{note}")
+
+
+@contextlib.contextmanager
+def _install_compiled(model: keras.Model, source: Source) -> Iterator[Execution]:
+    """Puts the compiled loop in its place, or many steps where it isn't to be had."""
+    if source.stacks is None:
+        yield _install_steps(model, source, ", since a stream isn't compiled")
+        return
+    stacks = source.stacks()
+    try:
+        refusal = _refusal(stacks)
+        if not refusal:
+            stacks.resize(min(_MOST_STACKED, max(1, _MOST_BYTES // stacks.bytes_a_batch)))
+            train = CompiledSteps(model, stacks)
+            try:
+                _compile(model, train)
+            except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
+                refusal = f"XLA refuses the model ({str(error).strip().splitlines()[0][:80]})"
+        if refusal:
+            yield _install_steps(model, source, f", since {refusal}")
+        else:
+            limit = tf.Variable(1, dtype=tf.int64, trainable=False)
+            _install(model, train, stacks.size, limit)
+            yield Execution("compiled", stacks.size, f"{stacks.size} batches a call, by XLA")
+    finally:
+        stacks.close()
+
+
+def _refusal(stacks: Stacks) -> str:
+    """Returns why batches can't be compiled, or nothing."""
+    if stacks.holds_text:
+        return "XLA knows no strings"
+    return "" if stacks.full_batches else "there are fewer rows than a batch has"
+
+
+def _compile(model: keras.Model, train: CompiledSteps) -> None:
+    """Compiles, and leaves everything as it was."""
+    variables = train.prepare()
+    with preserved(model, variables):
+        train.run(1)
+
+
+def _install(model: keras.Model, train: Any, steps: int, limit: tf.Variable) -> None:
+    limit.assign(steps)
     model.steps_per_execution = steps
     model.train_function = train
     model.test_function = _many_steps(model, model.test_step, limit)
     if type(model).make_predict_function is keras.Model.make_predict_function:
         model.predict_function = _each_step(model)
-    lasting = "a whole epoch" if steps == source.steps else f"about {SECONDS_A_CALL} s"
-    return Execution("steps", steps, f"{steps} batches a call, {lasting}")
 
 
 def _many_steps(model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable) -> Any:

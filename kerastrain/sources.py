@@ -23,6 +23,7 @@ from kerastrain.data import (
     split_positions,
     with_class_weight,
 )
+from kerastrain.stacks import Stacks
 from kerastrain.tasks import check_agreement, class_of_each_row, compiled_loss, head_of
 
 
@@ -35,6 +36,7 @@ class Source:
         validation: What it gets as `validation_data`, or `None`.
         steps: Batches an epoch; `None` where only the end will tell.
         probe: The first training batch, again and again, for measuring a step on it.
+        stacks: Makes the same batches in stacks, of rows in memory; `None` for a stream.
         begin_epoch: Called at the beginning of every epoch with its number.
         class_weight: Left for Keras to apply; arrays have it in their weights already.
         shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
@@ -45,6 +47,7 @@ class Source:
     steps: int | None
     probe: tf.data.Dataset
     begin_epoch: Callable[[int], None]
+    stacks: Callable[[], Stacks] | None = None
     class_weight: Mapping[int, float] | None = None
     shuffle: bool = False
 
@@ -215,6 +218,7 @@ def _of_rows(
         steps=math.ceil(len(positions) / batch_size),
         probe=train.take(1).repeat(),
         begin_epoch=order.begin_epoch,
+        stacks=lambda: Stacks(rows, order, batch_size=batch_size),
     )
 
 
