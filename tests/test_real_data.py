@@ -28,7 +28,6 @@ def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_m
             epochs=20,
             patience=2,
             seed=seed,
-            speed="compiled",  # In half of the time; the losses are those of "steps".
             verbose=0,
         )
         restored = model.evaluate(*data.val, verbose=0)[0]

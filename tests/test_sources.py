@@ -498,7 +498,7 @@ def test_the_labels_of_a_streams_first_batch_are_checked(classifier, stream):
         (
             {"speed": "fast"},
             ValueError,
-            "`speed` must be one of 'auto', 'plain', 'steps'. Received: speed='fast'.",
+            "`speed` must be one of 'auto', 'plain', 'steps', 'compiled'. Received: speed='fast'.",
         ),
         (
             {"verbose": 3},
