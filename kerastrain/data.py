@@ -5,6 +5,7 @@ repeated, and resumed, from those two numbers alone.
 """
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Iterator, Mapping
@@ -58,24 +59,41 @@ class EpochOrder:
         shuffle: Whether there is an order to decide.
     """
 
-    def __init__(self, rows: np.ndarray, *, seed: int, shuffle: bool) -> None:
+    def __init__(self, rows: np.ndarray, *, seed: int = 0, shuffle: bool) -> None:
         self._rows = rows
         self._seed = seed
-        self._shuffle = shuffle
-        self.epoch, self.positions = 0, self.of_epoch(0)
+        self.shuffles = shuffle
+        self.epoch = 0
+        # Asked for in the background too, for the epoch that comes next.
+        self._recent = functools.lru_cache(maxsize=2)(self._permuted)
         # A variable, so that one dataset serves all epochs and nothing is traced again.
         self.current = tf.Variable(self.positions, trainable=False)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """The rows of the current epoch."""
+        return self.of_epoch(self.epoch)
+
+    @property
+    def following(self) -> int:
+        """The epoch that will probably come next; the same one again where nothing changes."""
+        return self.epoch + self.shuffles
+
     def of_epoch(self, epoch: int) -> np.ndarray:
         """Returns the positions in the order of an epoch, a pure function of seed and epoch."""
-        if not self._shuffle:
-            return self._rows
-        return np.random.default_rng([self._seed, epoch]).permutation(self._rows)
+        return self._recent(epoch) if self.shuffles else self._rows
 
     def begin_epoch(self, epoch: int) -> None:
-        """Lets the dataset follow the order of this epoch from now on."""
-        self.epoch, self.positions = epoch, self.of_epoch(epoch)
-        self.current.assign(self.positions)
+        """Makes an epoch the current one."""
+        self.epoch = epoch
+        if self.shuffles:
+            self.current.assign(self.positions)
+
+    def _permuted(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._rows)
 
 
 def is_stream(x: Any) -> bool:
@@ -190,29 +208,27 @@ def split_positions(
     return np.setdiff1d(np.arange(n), validation, assume_unique=True), validation
 
 
-def fixed_batches(rows: Rows, *, batch_size: int) -> tf.data.Dataset:
-    """Makes batches of all rows in the order in which they stand, for a validation pass."""
-    return batches(rows, tf.range(len(rows)), len(rows), batch_size)
+def as_tensors(rows: Rows) -> Any:
+    """Returns what a batch is, of all rows: tensors, from which batches are gathered."""
+    return keras.tree.map_structure(tf.convert_to_tensor, rows.parts)
 
 
-def batches(rows: Rows, order: Any, n: int, batch_size: int) -> tf.data.Dataset:
-    """Makes batches of the rows at the positions that `order` holds whenever an epoch begins.
+def batches(tensors: Any, order: EpochOrder, *, batch_size: int) -> tf.data.Dataset:
+    """Makes batches of the rows in the order of whichever epoch is current when they are asked for.
 
     One gather a batch, from data that are tensors already: nothing is copied row by row.
 
     Args:
-        rows: All rows.
-        order: A tensor or variable of `n` positions.
-        n: How many there are.
+        tensors: All rows; see `as_tensors`.
+        order: Which of them each epoch visits.
         batch_size: Rows a batch; the last one may have fewer.
     """
-    tensors = keras.tree.map_structure(tf.convert_to_tensor, rows.parts)
 
     def batch(number: tf.Tensor) -> Any:
-        chosen = order[number * batch_size : (number + 1) * batch_size]
+        chosen = order.current[number * batch_size : (number + 1) * batch_size]
         return keras.tree.map_structure(lambda part: tf.gather(part, chosen), tensors)
 
-    steps = math.ceil(n / batch_size)
+    steps = math.ceil(len(order) / batch_size)
     return tf.data.Dataset.range(steps).map(batch).prefetch(tf.data.AUTOTUNE)
 
 

@@ -7,16 +7,20 @@ is a TensorFlow function that runs many.
 
 import contextlib
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kerastrain.compiled import CompiledSteps
+from kerastrain import choice
+from kerastrain.loops import StackLoop, each_batch, stream_loop
 from kerastrain.sources import Source
 from kerastrain.stacks import Stacks
+from kerastrain.state import preserved
+from kerastrain.traces import Traces, averages_over_rows, layers_of
 
 SPEEDS = ("auto", "plain", "steps", "compiled")
 
@@ -24,14 +28,15 @@ SECONDS_A_CALL = 0.2
 """How long one call should take: long enough to hide Python, short enough for Ctrl-C and a bar."""
 
 _PROBE_STEPS = 4
-_MOST_STACKED = 128  # batches a compiled call
-_MOST_BYTES = 16 * 2**20  # of batches a compiled call, so that a stack stays near the processor
+_CALLS_UNMEASURED = 20  # an epoch at most, where a run is too short to measure a step
+_STEPS_UNMEASURED = 16  # a call at least, there
+_VALIDATION_ROWS = 1024  # a batch, where its size changes nothing but the rounding
 _BATCH_HOOKS = tuple(
     f"on_{kind}batch_{moment}" for kind in ("", "train_", "test_") for moment in ("begin", "end")
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Execution:
     """The way that was chosen for a run, and why.
 
@@ -39,11 +44,15 @@ class Execution:
         way: "plain", "steps" or "compiled".
         steps_per_call: How many batches one call runs.
         reason: Why, completing "way: ...".
+        train: What `model.fit` is to get as `x`.
+        validation: What it is to get as `validation_data`.
     """
 
     way: str
     steps_per_call: int
     reason: str
+    train: Any = None
+    validation: Any = None
 
     def __str__(self) -> str:
         return f"{self.way}: {self.reason}"
@@ -51,15 +60,16 @@ class Execution:
 
 @contextlib.contextmanager
 def executing(
-    model: keras.Model, speed: str, source: Source, callbacks: Iterable[Any]
+    model: keras.Model, speed: str, source: Source, callbacks: Iterable[Any], epochs: int = 1
 ) -> Iterator[Execution]:
     """Lets `model.fit` execute its steps the fast way inside the block, and Keras's way after it.
 
     Args:
         model: The compiled model.
-        speed: One of `SPEEDS`; "auto" is "steps".
-        source: The run's data, of which one batch is measured.
+        speed: One of `SPEEDS`; "auto" measures and chooses.
+        source: The run's data, of which some batches are measured.
         callbacks: All callbacks of the run.
+        epochs: How many there will be at most, which decides what compiling is worth.
 
     Yields:
         What was chosen, and why.
@@ -73,48 +83,16 @@ def executing(
                 # A group size that was compiled in would keep batches from the hooks all the same.
                 model.steps_per_execution = 1
                 model.train_function = model.test_function = None
-            steps = model.steps_per_execution
-            yield Execution("plain", steps, f"Keras's own loop, {hindrance}")
-        elif speed == "compiled":
-            with _install_compiled(model, source) as execution:
-                yield execution
+            steps, reason = model.steps_per_execution, f"Keras's own loop, {hindrance}"
+            yield Execution("plain", steps, reason, source.train, source.validation)
+        elif source.stacks is None:
+            yield _install_stream(model, source, speed)
         else:
-            yield _install_steps(model, source)
+            with _Rows(model, source) as rows:
+                yield rows.choose(speed, epochs)
     finally:
         for name, value in before.items():
             setattr(model, name, value)
-
-
-@contextlib.contextmanager
-def preserved(model: keras.Model, variables: Iterable[tf.Variable] = ()) -> Iterator[None]:
-    """Leaves model, optimizer and metrics bit-identical, whatever the block does to them.
-
-    Args:
-        model: A built model.
-        variables: Others to leave as they are.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        >>> before = model.get_weights()[0]
-        >>> with preserved(model):
-        ...     _ = model.layers[0].kernel.assign([[42.0]])
-        >>> bool(model.get_weights()[0] == before)
-        True
-    """
-    kept = [*model.variables, *model.metrics_variables]
-    optimizer = getattr(model, "optimizer", None)  # A model that isn't compiled has no such name.
-    if optimizer is not None:
-        if not optimizer.built and model.trainable_variables:
-            # Else the first step in the block would make its variables, and they would stay.
-            optimizer.build(model.trainable_variables)
-        kept += optimizer.variables
-    all_of_them = [*(variable.value for variable in kept), *variables]
-    values = {variable.ref(): tf.identity(variable) for variable in all_of_them}
-    try:
-        yield
-    finally:
-        for reference, value in values.items():
-            reference.deref().assign(value)
 
 
 def sees_every_batch(callback: Any) -> bool:
@@ -158,120 +136,20 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
     return ""
 
 
-def _install_steps(model: keras.Model, source: Source, note: str = "") -> Execution:
-    """Puts functions that run many steps where Keras looks for those that run one."""
+def _install_stream(model: keras.Model, source: Source, speed: str) -> Execution:
+    """Puts functions that take many batches off Keras's iterator where Keras looks for its own."""
     limit = tf.Variable(1, dtype=tf.int64, trainable=False)
-    train = _many_steps(model, model.train_step, limit)
-    steps = _steps_a_call(model, source, train, limit)
-    _install(model, train, steps, limit)
-    lasting = "a whole epoch" if steps == source.steps else f"about {SECONDS_A_CALL} s"
-    return Execution("steps", steps, f"{steps} batches a call, {lasting}{note}")
-
-
-@contextlib.contextmanager
-def _install_compiled(model: keras.Model, source: Source) -> Iterator[Execution]:
-    """Puts the compiled loop in its place, or many steps where it isn't to be had."""
-    if source.stacks is None:
-        yield _install_steps(model, source, ", since a stream isn't compiled")
-        return
-    stacks = source.stacks()
-    try:
-        refusal = _refusal(stacks)
-        if not refusal:
-            stacks.resize(min(_MOST_STACKED, max(1, _MOST_BYTES // stacks.bytes_a_batch)))
-            train = CompiledSteps(model, stacks)
-            try:
-                _compile(model, train)
-            except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
-                refusal = f"XLA refuses the model ({str(error).strip().splitlines()[0][:80]})"
-        if refusal:
-            yield _install_steps(model, source, f", since {refusal}")
-        else:
-            limit = tf.Variable(1, dtype=tf.int64, trainable=False)
-            _install(model, train, stacks.size, limit)
-            yield Execution("compiled", stacks.size, f"{stacks.size} batches a call, by XLA")
-    finally:
-        stacks.close()
-
-
-def _refusal(stacks: Stacks) -> str:
-    """Returns why batches can't be compiled, or nothing."""
-    if stacks.holds_text:
-        return "XLA knows no strings"
-    return "" if stacks.full_batches else "there are fewer rows than a batch has"
-
-
-def _compile(model: keras.Model, train: CompiledSteps) -> None:
-    """Compiles, and leaves everything as it was."""
-    variables = train.prepare()
-    with preserved(model, variables):
-        train.run(1)
-
-
-def _install(model: keras.Model, train: Any, steps: int, limit: tf.Variable) -> None:
+    train = stream_loop(model, model.train_step, limit)
+    steps = _steps_a_call(_seconds_of_stream(model, source, train, limit), source.steps)
     limit.assign(steps)
-    model.steps_per_execution = steps
-    model.train_function = train
-    model.test_function = _many_steps(model, model.test_step, limit)
-    if type(model).make_predict_function is keras.Model.make_predict_function:
-        model.predict_function = _each_step(model)
+    _install(model, train, stream_loop(model, model.test_step, limit), steps)
+    note = ", since a stream isn't compiled" if speed == "compiled" else ""
+    reason = f"{steps} batches a call{note}"
+    return Execution("steps", steps, reason, source.train, source.validation)
 
 
-def _many_steps(model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable) -> Any:
-    """Makes what Keras expects in `model.train_function`: an iterator in, the last logs out.
-
-    The limit is a variable, so that finding the right one costs no second tracing.
-    """
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def one_step(batch: Any) -> Any:
-        # Keras hands a missing part of a generator's batch over as an empty Optional.
-        parts = keras.tree.map_structure(
-            lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
-        )
-        return step(parts)
-
-    traced_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def run(iterator: Any) -> Any:
-        def unfinished(done: Any, more: Any, _: Any) -> Any:
-            return tf.logical_and(more, done < limit)
-
-        def next_step(done: Any, _: Any, logs: Any) -> Any:
-            batch = iterator.get_next_as_optional()
-            more, logs = tf.cond(
-                batch.has_value(),
-                lambda: (True, traced_step(batch.get_value())),
-                lambda: (False, logs),
-            )
-            return done + 1, more, logs
-
-        # The first step stands outside the loop to tell the loop what logs look like.
-        logs = traced_step(iterator.get_next())
-        one = tf.constant(1, dtype=tf.int64)
-        return tf.while_loop(unfinished, next_step, (one, True, logs))[2]
-
-    return tf.function(run, reduce_retracing=True)
-
-
-def _each_step(model: keras.Model) -> Callable[[list[Any]], Any]:
-    """Makes what Keras expects in `model.predict_function`: some batches in, their outputs out.
-
-    Keras's own would unroll all the steps of a call into one graph, which takes seconds to trace,
-    for a callback that predicts.
-    """
-    one_step = tf.function(model.predict_step, reduce_retracing=True, autograph=False)
-
-    def run(batches: list[Any]) -> Any:
-        outputs = [one_step(batch) for batch in batches]
-        return keras.tree.map_structure(lambda *parts: tf.concat(parts, axis=0), *outputs)
-
-    return run
-
-
-def _steps_a_call(model: keras.Model, source: Source, train: Any, limit: tf.Variable) -> int:
-    """Measures one step on one batch, and returns how many make `SECONDS_A_CALL`."""
+def _seconds_of_stream(model: keras.Model, source: Source, train: Any, limit: tf.Variable) -> float:
+    """Measures one step on one batch."""
     batches = iter(source.probe)
     # Tracing makes every variable that a step uses, also those that only a step of the user's
     # knows, such as a second optimizer's.
@@ -281,6 +159,139 @@ def _steps_a_call(model: keras.Model, source: Source, train: Any, limit: tf.Vari
         limit.assign(_PROBE_STEPS)
         start = time.perf_counter()
         keras.tree.map_structure(keras.ops.convert_to_numpy, train(batches))
-        seconds = (time.perf_counter() - start) / _PROBE_STEPS
-    steps = max(1, round(SECONDS_A_CALL / max(seconds, 1e-6)))
-    return min(steps, source.steps) if source.steps else steps
+        return (time.perf_counter() - start) / _PROBE_STEPS
+
+
+def _install(model: keras.Model, train: Any, test: Any, steps: int) -> None:
+    model.steps_per_execution = steps
+    model.train_function, model.test_function = train, test
+    if type(model).make_predict_function is keras.Model.make_predict_function:
+        model.predict_function = each_batch(model)
+
+
+def _steps_a_call(seconds: float | None, steps: int | None) -> int:
+    """Returns how many steps make `SECONDS_A_CALL`, an epoch's at most.
+
+    Where a step wasn't measured, an epoch takes a few calls, so that it can be interrupted.
+    """
+    if seconds is None:
+        fitting = max(_STEPS_UNMEASURED, math.ceil((steps or 1) / _CALLS_UNMEASURED))
+    else:
+        fitting = max(1, round(SECONDS_A_CALL / max(seconds, 1e-6)))
+    return min(fitting, steps) if steps else fitting
+
+
+class _Rows:
+    """Loops over stacks, in the places where Keras looks for its functions: for rows in memory.
+
+    Args:
+        model: The compiled model.
+        source: The run's data.
+    """
+
+    def __init__(self, model: keras.Model, source: Source) -> None:
+        self._model, self._source = model, source
+        self._loops: dict[str, StackLoop] = {}
+        self._refused: str | None = None
+
+    def __enter__(self) -> "_Rows":
+        self._open = contextlib.ExitStack()
+        self._batch = next(iter(self._source.probe))
+        self._traces = self._open.enter_context(Traces(self._model, self._batch))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    def choose(self, speed: str, epochs: int) -> Execution:
+        """Installs the way that was asked for, or the one that will take the least time."""
+        kinds = _kinds_of_layers(self._model)
+        convolves = "Conv" in kinds and not tf.config.list_physical_devices("GPU")
+        run = choice.Run(self._source.steps or 1, epochs, convolves, recurs="RNN" in kinds)
+        shapes = keras.tree.map_structure(lambda part: (part.shape, part.dtype), self._batch)
+        key = (self._traces.architecture, str(shapes), run)
+        if speed == "auto":
+            verdict = choice.remembered(key) if self._traces.architecture else None
+            verdict = verdict or choice.choose(run, self._seconds, self._refusal)
+            if self._traces.architecture:
+                choice.remember(key, verdict)
+        elif speed == "compiled" and not self._refusal():
+            verdict = choice.Verdict("compiled", self._seconds("compiled"), "by XLA")
+        else:
+            why = f"since {self._refusal()}" if speed == "compiled" else ""
+            seconds = None if run.total < choice.SHORT else self._seconds("steps")
+            verdict = choice.Verdict("steps", seconds, why)
+        return self._installed(verdict)
+
+    def _installed(self, verdict: choice.Verdict) -> Execution:
+        train, seconds = self._loop(verdict.way), verdict.seconds
+        steps = _steps_a_call(seconds, train.stacks.batches)
+        train.stacks.batches_a_call = steps
+        test, validation = self._validation(verdict.way, seconds, steps)
+        _install(self._model, train, test, steps)
+        # What Keras iterates over only counts: the loops have the batches.
+        counter = tf.data.Dataset.range(train.stacks.batches)
+        is_whole = steps == train.stacks.batches
+        words = [f"{steps} batches a call", *["a whole epoch"] * is_whole, verdict.why]
+        reason = ", ".join(word for word in words if word)
+        return Execution(verdict.way, steps, reason, counter, validation)
+
+    def _validation(self, way: str, seconds: float | None, steps: int) -> tuple[Any, Any]:
+        """Returns the function and the data of the validation pass."""
+        make = self._source.validation_stacks
+        if make is None:
+            limit = tf.Variable(steps, dtype=tf.int64, trainable=False)
+            return stream_loop(self._model, self._model.test_step, limit), self._source.validation
+        larger = way == "compiled" and averages_over_rows(self._traces.architecture)
+        stacks = self._opened(make(_VALIDATION_ROWS if larger else None))
+        whole = self._source.steps or 1
+        calls = min(stacks.batches, math.ceil(whole / steps))
+        stacks.batches_a_call = math.ceil(stacks.batches / calls)
+        test = StackLoop(self._traces, self._model, stacks, training=False)
+        calls = math.ceil(stacks.batches / stacks.batches_a_call)
+        return test, tf.data.Dataset.range(calls * steps)
+
+    def _loop(self, way: str) -> StackLoop:
+        if way not in self._loops:
+            assert self._source.stacks is not None
+            compiled = way == "compiled"
+            stacks = self._opened(self._source.stacks(compiled))
+            self._loops[way] = StackLoop(self._traces, self._model, stacks, compiled=compiled)
+        return self._loops[way]
+
+    def _opened(self, stacks: Stacks) -> Stacks:
+        self._open.callback(stacks.close)
+        return stacks
+
+    def _seconds(self, way: str) -> float:
+        """Measures a step, and leaves everything as it was."""
+        loop = self._loop(way)
+        # Tracing makes every variable that a step uses, also those that only a step of the
+        # user's knows, such as a second optimizer's.
+        loop.trace()
+        with preserved(self._model, self._traces.foreign):
+            return loop.measured()
+
+    def _refusal(self) -> str:
+        """Returns why the run can't be compiled, or nothing; compiles to find out."""
+        if self._refused is None:
+            self._refused = self._tried()
+        return self._refused
+
+    def _tried(self) -> str:
+        stacks = self._loop("compiled").stacks
+        if stacks.holds_text:
+            return "XLA knows no strings"
+        if not stacks.full_batches:
+            return "there are fewer rows than a batch has"
+        try:
+            self._seconds("compiled")
+        except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
+            return f"XLA refuses the model ({str(error).strip().splitlines()[0][:80]})"
+        return ""
+
+
+def _kinds_of_layers(model: keras.Model) -> set[str]:
+    """Returns "Conv" and "RNN", where a model has such layers."""
+    names = [kind.__name__ for layer in layers_of(model) for kind in type(layer).__mro__]
+    return {kind for kind in ("Conv", "RNN") if any(kind in name for name in names)}

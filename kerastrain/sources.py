@@ -16,8 +16,8 @@ from kerastrain._checks import invalid, real_number, show
 from kerastrain.data import (
     EpochOrder,
     Rows,
+    as_tensors,
     batches,
-    fixed_batches,
     is_stream,
     rows_of,
     split_positions,
@@ -36,7 +36,10 @@ class Source:
         validation: What it gets as `validation_data`, or `None`.
         steps: Batches an epoch; `None` where only the end will tell.
         probe: The first training batch, again and again, for measuring a step on it.
-        stacks: Makes the same batches in stacks, of rows in memory; `None` for a stream.
+        stacks: Makes the same batches in stacks, of rows in memory, all of one size where it is
+            told so; `None` for a stream.
+        validation_stacks: Makes the validation's in stacks, of a batch size that it is told or of
+            its own; `None` for a stream, or without validation.
         begin_epoch: Called at the beginning of every epoch with its number.
         class_weight: Left for Keras to apply; arrays have it in their weights already.
         shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
@@ -47,7 +50,8 @@ class Source:
     steps: int | None
     probe: tf.data.Dataset
     begin_epoch: Callable[[int], None]
-    stacks: Callable[[], Stacks] | None = None
+    stacks: Callable[[bool], Stacks] | None = None
+    validation_stacks: Callable[[int | None], Stacks] | None = None
     class_weight: Mapping[int, float] | None = None
     shuffle: bool = False
 
@@ -72,24 +76,24 @@ def source_for(
     if is_stream(x):
         _check_alone(y, sample_weight, fraction, batch_size)
         _check_stream("fit", "x", x)
-        validation = _validation(model, validation_data, None, batch_size)
+        validation = _validation(model, validation_data, None)
         first = _first_batch("x", x)
         _check_first(model, ("x", "y"), first)
-        return _of_stream(x, first, validation, class_weight=class_weight, shuffle=shuffle)
+        source = _of_stream(x, first, class_weight=class_weight, shuffle=shuffle)
+        return _with_validation(source, validation, batch_size)
     rows = rows_of(x, y, sample_weight)
     _check_rows(model, rows)
     labels = class_of_each_row(model, rows.y)
-    validation = _validation(model, validation_data, rows, batch_size)
+    validation = _validation(model, validation_data, rows)
     positions = np.arange(len(rows))
     if fraction:
         positions, held_out = split_positions(
             len(rows), fraction, seed=seed, shuffle=shuffle, labels=labels
         )
-        validation = fixed_batches(rows.take(held_out), batch_size=batch_size)
+        validation = rows.take(held_out)
     weighted = with_class_weight(rows, class_weight, labels)
-    return _of_rows(
-        weighted, positions, validation, batch_size=batch_size, seed=seed, shuffle=shuffle
-    )
+    order = EpochOrder(positions, seed=seed, shuffle=shuffle)
+    return _with_validation(_of_rows(weighted, order, batch_size), validation, batch_size)
 
 
 def _check_alone(y: Any, sample_weight: Any, fraction: float, batch_size: int) -> None:
@@ -106,9 +110,8 @@ def _check_alone(y: Any, sample_weight: Any, fraction: float, batch_size: int) -
             raise invalid("fit", argument, must, f"`x` and `{argument}`")
 
 
-def _validation(
-    model: keras.Model, validation_data: Any, training: Rows | None, batch_size: int
-) -> Any:
+def _validation(model: keras.Model, validation_data: Any, training: Rows | None) -> Any:
+    """Returns the validation's rows, or its stream, or `None`."""
     if validation_data is None:
         return None
     if is_stream(validation_data):
@@ -128,7 +131,7 @@ def _validation(
     if training is not None:
         _check_same_shape(names[0], rows.x, "x", training.x)
         _check_same_shape(names[1], rows.y, "y", training.y)
-    return fixed_batches(rows, batch_size=batch_size)
+    return rows
 
 
 def _check_first(model: keras.Model, names: tuple[str, str], batch: Any) -> None:
@@ -197,38 +200,22 @@ def _check_same_shape(name: str, came: Any, other: str, wanted: Any) -> None:
             raise invalid("fit", name, must, f"rows of shape {array.shape[1:]}")
 
 
-def _of_rows(
-    rows: Rows, positions: np.ndarray, validation: Any, *, batch_size: int, seed: int, shuffle: bool
-) -> Source:
-    """Makes the batches of rows in memory.
-
-    Args:
-        rows: All rows.
-        positions: The rows to train on.
-        validation: The batches of the validation pass, or `None`.
-        batch_size: Rows a batch; the last batch may have fewer.
-        seed: With the epoch, it decides the order.
-        shuffle: Whether the order changes from epoch to epoch.
-    """
-    order = EpochOrder(positions, seed=seed, shuffle=shuffle)
-    train = batches(rows, order.current, len(positions), batch_size)
+def _of_rows(rows: Rows, order: EpochOrder, batch_size: int) -> Source:
+    """Makes the batches of rows in memory; the last one may have fewer rows."""
+    tensors = as_tensors(rows)
+    train = batches(tensors, order, batch_size=batch_size)
     return Source(
         train=train,
-        validation=validation,
-        steps=math.ceil(len(positions) / batch_size),
+        validation=None,
+        steps=math.ceil(len(order) / batch_size),
         probe=train.take(1).repeat(),
         begin_epoch=order.begin_epoch,
-        stacks=lambda: Stacks(rows, order, batch_size=batch_size),
+        stacks=lambda even: Stacks(tensors, order, batch_size=batch_size, even=even),
     )
 
 
 def _of_stream(
-    stream: Any,
-    first: Any,
-    validation: Any,
-    *,
-    class_weight: Mapping[int, float] | None,
-    shuffle: bool,
+    stream: Any, first: Any, *, class_weight: Mapping[int, float] | None, shuffle: bool
 ) -> Source:
     """Makes a source of a tf.data.Dataset or a PyDataset, which keep their own order."""
     if isinstance(stream, keras.utils.PyDataset):
@@ -241,12 +228,26 @@ def _of_stream(
         probe = once.cache().repeat()
     return Source(
         train=stream,
-        validation=validation,
+        validation=None,
         steps=steps,
         probe=probe,
         begin_epoch=lambda epoch: None,
         class_weight=class_weight,
         shuffle=shuffle and isinstance(stream, keras.utils.PyDataset),
+    )
+
+
+def _with_validation(source: Source, validation: Any, batch_size: int) -> Source:
+    """Adds the batches of the validation pass: of rows in the order in which they stand."""
+    if not isinstance(validation, Rows):
+        return dataclasses.replace(source, validation=validation)
+    tensors, order = as_tensors(validation), EpochOrder(np.arange(len(validation)), shuffle=False)
+    return dataclasses.replace(
+        source,
+        validation=batches(tensors, order, batch_size=batch_size),
+        validation_stacks=lambda size: Stacks(
+            tensors, order, batch_size=size or batch_size, even=False
+        ),
     )
 
 

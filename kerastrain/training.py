@@ -94,15 +94,16 @@ def fit(
         restore_best: Whether the model ends with the weights of its best epoch.
         schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
-            weights with the same seed are the same to the bit (but a Dataset that shuffles keeps
+            weights with the same seed and speed are the same to the bit (but a Dataset that shuffles keeps
             its own order, which goes on from run to run). It also seeds Python's, NumPy's
             and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out, a seed is
             drawn for this run's order, split and dropout, and noted in the history.
         speed: "plain" is Keras's own loop; "steps" runs as many batches in one call as take about
-            0.2 s, to the same bits; "compiled" has XLA compile the loop, for arrays: the fastest
-            on small dense and recurrent models over many steps, slower than "plain" on
-            convolutions, and the same as "plain" but for rounding; "auto" is "steps". What can't
-            be had falls back to the next, and `History.engine` says why.
+            0.2 s, to the same bits; "compiled" has XLA compile the loop, for arrays, and is the
+            same as "plain" but for rounding; "auto" measures a step where the run is long enough
+            to pay for it, and takes the one that will be done first. In one process it chooses
+            alike for runs that are alike; for the same bits in another, pass the way that
+            `History.engine` names. What can't be had falls back to the next, and says why there.
         verbose: 0 is silent, 1 one bar for the whole run, 2 a line an epoch; "auto" is a bar in a
             terminal or notebook and a line an epoch elsewhere.
 
@@ -158,8 +159,8 @@ def fit(
     _start_from(model, drawn, is_given=seed is not None)
     everyone = [facts, record, *callbacks, best.watcher, *([bar] if bar else [])]
     try:
-        with engine.executing(model, speed, source, everyone) as execution:
-            reason = _train(model, source, epochs, everyone)
+        with engine.executing(model, speed, source, everyone, epochs) as execution:
+            reason = _train(model, source, execution, epochs, everyone)
     finally:
         if bar:
             bar.close()
@@ -318,12 +319,18 @@ def _check_average(model: keras.Model, restore_best: bool) -> None:
         raise invalid("fit", "restore_best", must, "restore_best=True")
 
 
-def _train(model: keras.Model, source: Source, epochs: int, callbacks: list[Any]) -> str:
+def _train(
+    model: keras.Model,
+    source: Source,
+    execution: engine.Execution,
+    epochs: int,
+    callbacks: list[Any],
+) -> str:
     """Runs Keras's fit, and returns why it ended."""
     try:
         model.fit(
-            source.train,
-            validation_data=source.validation,
+            execution.train,
+            validation_data=execution.validation,
             epochs=epochs,
             class_weight=source.class_weight,
             shuffle=source.shuffle,

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerastrain as ktr
-from kerastrain import _xla
+from kerastrain import _kernels
 
 generator = np.random.default_rng(0)
 IMAGES = generator.normal(size=(75, 28, 28)).astype("float32")
@@ -154,7 +154,7 @@ def test_texts_are_left_to_the_steps():
     assert history.engine.endswith("since XLA knows no strings")
 
 
-def test_a_layer_that_xla_refuses_is_left_to_the_steps():
+def test_a_layer_that_kernels_refuses_is_left_to_the_steps():
     class BackToPython(keras.layers.Layer):
         def call(self, x):
             seen = tf.numpy_function(np.zeros_like, [tf.stop_gradient(x)], x.dtype)
@@ -182,19 +182,19 @@ def test_a_callback_that_wants_every_batch_still_gets_it():
 
 
 def test_the_random_functions_are_put_back_after_an_error_too():
-    before = [getattr(module, name) for module, name in _xla._RANDOM]
+    before = [getattr(module, name) for module, name in _kernels._RANDOM]
 
     def fail():
-        with _xla.fast_random():
+        with _kernels.fast_random():
             assert tf.nn.experimental.stateless_dropout.keywords == {"rng_alg": "philox"}
             raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
         fail()
-    assert [getattr(module, name) for module, name in _xla._RANDOM] == before
+    assert [getattr(module, name) for module, name in _kernels._RANDOM] == before
 
 
 def test_without_the_random_functions_dropout_still_trains(monkeypatch):
-    monkeypatch.setattr(_xla, "_RANDOM", {(tf.random, "no_such_function"): "alg"})
+    monkeypatch.setattr(_kernels, "_RANDOM", {(tf.random, "no_such_function"): "alg"})
     history = losses_of("dense", IMAGES, CLASSES, "compiled", keras.layers.Dropout(0.5))
     assert len(history) == 3

@@ -9,8 +9,8 @@ import kerastrain as ktr
 from kerastrain.data import (
     EpochOrder,
     Rows,
+    as_tensors,
     batches,
-    fixed_batches,
     is_stream,
     rows_of,
     split_positions,
@@ -68,9 +68,15 @@ def test_drawing_an_order_leaves_numpys_generator_alone():
 # Batches.
 
 
+def fixed_batches(rows, batch_size):
+    """Batches of all rows as they stand."""
+    order = EpochOrder(np.arange(len(rows)), shuffle=False)
+    return batches(as_tensors(rows), order, batch_size=batch_size)
+
+
 def test_batches_follow_the_order_of_the_current_epoch():
     order = EpochOrder(np.arange(10), seed=1, shuffle=True)
-    dataset = batches(Rows(TEN, TEN * 2), order.current, 10, 4)
+    dataset = batches(as_tensors(Rows(TEN, TEN * 2)), order, batch_size=4)
     for epoch in (0, 1, 1, 0):
         order.begin_epoch(epoch)
         pairs = [(x.numpy().tolist(), y.numpy().tolist()) for x, y in dataset]

@@ -16,7 +16,10 @@ FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist isn't installed")
-def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_mnist():
+# The bits of "steps" are Keras's own; of "compiled" only the mean is theirs, since patience=2 ends
+# one run in sixteen early by chance.
+@pytest.mark.parametrize("speed, worst", [("steps", 0.350), ("compiled", 0.370)])
+def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_mnist(speed, worst):
     data = ktr.load_dataset("fashion_mnist")
     losses, accuracies = [], []
     for seed in range(5):
@@ -28,13 +31,15 @@ def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_m
             epochs=20,
             patience=2,
             seed=seed,
+            speed=speed,
             verbose=0,
         )
+        assert history.engine.startswith(speed)
         restored = model.evaluate(*data.val, verbose=0)[0]
         assert restored == pytest.approx(min(history.history["val_loss"]), rel=1e-5)
         losses.append(history.best["val_loss"])
         accuracies.append(history.best["val_accuracy"])
-    assert max(losses) <= 0.350
+    assert max(losses) <= worst
     assert statistics.mean(losses) <= 0.340
     assert statistics.mean(accuracies) >= 0.873
 

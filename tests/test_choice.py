@@ -1,0 +1,115 @@
+"""The way that takes the least time is chosen, with as little measuring as it takes."""
+
+import pytest
+
+from kerastrain.choice import Run, choose, remember, remembered
+
+
+class Machine:
+    """Says what a step takes, and notes what it was asked."""
+
+    def __init__(self, steps=1.0, compiled=1.0, refusal=""):
+        self.seconds = {"steps": steps, "compiled": compiled}
+        self.refusal = refusal
+        self.asked = []
+
+    def seconds_of(self, way):
+        self.asked.append(way)
+        return self.seconds[way]
+
+    def verdict(self, *run, **kind):
+        chosen = choose(Run(*run, **kind), self.seconds_of, lambda: self.refusal)
+        return f"{chosen.way}, {chosen.why}"
+
+
+@pytest.mark.parametrize(
+    "run, kind, machine, verdict, asked",
+    [
+        ((50, 1), {}, Machine(), "steps, too short a run to measure", []),
+        (
+            (363, 100),
+            {},
+            Machine(compiled=2e-5),
+            "compiled, 0.02 ms a step",
+            ["compiled"],
+        ),
+        (
+            (1500, 20),
+            {},
+            Machine(steps=0.020, compiled=0.010),
+            "compiled, 10.00 ms a step, 20.00 ms uncompiled",
+            ["compiled", "steps"],
+        ),
+        (
+            (1500, 20),
+            {},
+            Machine(steps=0.010, compiled=0.020),
+            "steps, 10.00 ms a step, 20.00 ms compiled",
+            ["compiled", "steps"],
+        ),
+        (
+            (1500, 20),
+            {},
+            Machine(steps=0.001, refusal="XLA knows no strings"),
+            "steps, 1.00 ms a step, since XLA knows no strings",
+            ["steps"],
+        ),
+        (
+            (200, 5),
+            {"convolves": True},
+            Machine(steps=0.006),
+            "steps, 6.00 ms a step, since XLA is slow at convolutions",
+            ["steps"],
+        ),
+        (
+            (100, 10),
+            {},
+            Machine(steps=0.001),
+            "steps, 1.00 ms a step, not worth compiling",
+            ["steps"],
+        ),
+        (
+            (100, 10),
+            {},
+            Machine(steps=0.010),
+            "steps, 10.00 ms a step, not worth compiling",
+            ["steps"],
+        ),
+        (
+            (100, 10),
+            {"recurs": True},
+            Machine(steps=0.010, compiled=0.002),
+            "compiled, 2.00 ms a step, 10.00 ms uncompiled",
+            ["steps", "compiled"],
+        ),
+        (
+            (100, 100),
+            {},
+            Machine(steps=0.010, compiled=0.009),
+            "compiled, 9.00 ms a step, 10.00 ms uncompiled",
+            ["steps", "compiled"],
+        ),
+    ],
+    ids=[
+        "short",
+        "long and small",
+        "long and large",
+        "long, slower compiled",
+        "long, refused",
+        "convolutions",
+        "small, too few steps",
+        "large, too few steps",
+        "recurrent",
+        "large, many steps",
+    ],
+)
+def test_the_least_time_wins_with_the_least_measuring(run, kind, machine, verdict, asked):
+    assert machine.verdict(*run, **kind) == verdict
+    assert machine.asked == asked
+
+
+def test_what_was_chosen_once_is_chosen_again():
+    key = ("a test's own", 1)
+    assert remembered(key) is None
+    remember(key, verdict := choose(Run(1, 1), {}.get, str))
+    assert remembered(key) is verdict

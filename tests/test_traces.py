@@ -1,0 +1,207 @@
+"""Models of one architecture share what was traced; others, and what can't be told, do not."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerastrain as ktr
+from kerastrain import traces
+from kerastrain.traces import Traces, architecture_of, averages_over_rows
+
+X = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+Y = X.sum(axis=1)
+
+
+def made(units=4, activation="relu", loss="mse", optimizer="sgd", metrics=(), layer=None):
+    layers = [keras.Input((8,)), keras.layers.Dense(units, activation=activation)]
+    head = keras.layers.Dense(1)
+    model = keras.Sequential([*layers, *([] if layer is None else [layer]), head])
+    model.compile(optimizer, loss, metrics=list(metrics))
+    return model
+
+
+def fitted(model, **arguments):
+    given = {"epochs": 2, "batch_size": 8, "seed": 1, "verbose": 0, "speed": "compiled"}
+    return ktr.fit(model, X, Y, **given | arguments)
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Nothing was traced before."""
+    monkeypatch.setattr(traces, "_kept", type(traces._kept)())
+    return traces._kept
+
+
+def test_models_made_alike_have_one_architecture_whatever_their_layers_are_called():
+    assert architecture_of(made()) == architecture_of(made())
+    assert architecture_of(made(optimizer=keras.optimizers.Adam(0.1))) == architecture_of(
+        made(optimizer=keras.optimizers.Adam(0.2))
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"units": 5},
+        {"activation": "tanh"},
+        {"loss": "mae"},
+        {"loss": keras.losses.Huber(2.0)},
+        {"optimizer": keras.optimizers.SGD(momentum=0.9)},
+        {"optimizer": keras.optimizers.SGD(clipnorm=1.0)},
+        {
+            "optimizer": keras.optimizers.SGD(
+                keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+            )
+        },
+        {"metrics": ["mae"]},
+        {"layer": keras.layers.Dropout(0.5)},
+    ],
+    ids=[
+        "units",
+        "activation",
+        "loss",
+        "delta",
+        "momentum",
+        "clipping",
+        "schedule",
+        "metrics",
+        "dropout",
+    ],
+)
+def test_what_changes_the_graph_changes_the_architecture(other):
+    assert architecture_of(made(**other)) not in (None, architecture_of(made()))
+
+
+def test_a_recurrent_model_has_one_architecture_though_its_settings_share_words_with_names():
+    def make():
+        layers = [keras.layers.Embedding(9, 3), keras.layers.LSTM(2), keras.layers.Dropout(0.1)]
+        model = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        return model
+
+    keras.backend.clear_session()  # So that the first one's layers have no numbers.
+    one, other = architecture_of(make()), architecture_of(make())
+    assert one == other
+    assert one is not None
+
+
+def test_freezing_a_layer_changes_the_architecture():
+    frozen = made()
+    frozen.layers[0].trainable = False
+    assert architecture_of(frozen) != architecture_of(made())
+
+
+def adapted():
+    layer = keras.layers.Normalization()
+    layer.adapt(X)
+    return layer
+
+
+def doubled(x):
+    return 2 * x
+
+
+class Own(keras.layers.Dense):
+    pass
+
+
+class OwnModel(keras.Model):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: made(activation=doubled),
+        lambda: keras.Sequential(
+            [
+                keras.Input((8, 1)),
+                keras.layers.LSTM(1, activation=doubled),
+            ]
+        ),
+        lambda: made(loss=lambda y, p: keras.ops.mean((y - p) ** 2)),
+        lambda: made(layer=keras.layers.Lambda(lambda x: x)),
+        lambda: made(layer=Own(3)),
+        lambda: keras.Sequential([keras.Input((8,)), adapted(), keras.layers.Dense(1)]),
+        OwnModel,
+    ],
+    ids=["activation", "within", "loss", "lambda", "layer", "adapted", "model"],
+)
+def test_what_no_setting_tells_has_no_architecture(make):
+    assert architecture_of(make()) is None
+
+
+def test_a_second_model_takes_over_what_was_traced_and_gets_its_own_bits(fresh):
+    def run():
+        keras.utils.set_random_seed(3)
+        model = made(layer=keras.layers.Dropout(0.3))
+        history = fitted(model)
+        return history.history["loss"], model.get_weights()
+
+    first_losses, first_weights = run()
+    kept = {key: concrete for key, (concrete, _) in fresh.items()}
+    assert len(kept) == 1
+    second_losses, second_weights = run()
+    assert {key: concrete for key, (concrete, _) in fresh.items()} == kept
+    assert second_losses == first_losses
+    for one, other in zip(first_weights, second_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_is_not_kept_alive(fresh):
+    model = made()
+    fitted(model)
+    gone = weakref.ref(model), weakref.ref(model.layers[0].kernel.value)
+    del model
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+
+
+def test_nothing_is_lent_to_two_at_once(fresh):
+    spec = [tf.TensorSpec((), tf.float32)]
+    one, other = made(), made()
+    batch = (tf.constant(X[:2]), tf.constant(Y[:2]))
+    with Traces(one, batch) as first, Traces(other, batch) as second:
+        lent = [
+            lender.traced("add", model.layers[0].bias.assign_add, spec, compiled=False)
+            for lender, model in ((first, one), (second, other))
+        ]
+        lent[0](tf.constant(1.0))
+        assert lent[0] is not lent[1]
+    sums = [float(keras.ops.sum(model.layers[0].bias)) for model in (one, other)]
+    assert sums == [4.0, 0.0]
+
+
+def test_only_so_much_is_kept(fresh, monkeypatch):
+    monkeypatch.setattr(traces, "_MOST_KEPT", 2)
+    for units in (1, 2, 3):
+        fitted(made(units), epochs=1)
+    assert len(fresh) == 2
+
+
+def test_where_keras_cannot_build_metrics_beforehand_nothing_is_shared(fresh, monkeypatch):
+    monkeypatch.setattr(traces, "build_metrics", lambda model, batch: False)
+    fitted(made())
+    assert len(fresh) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, does",
+    [
+        ({}, True),
+        ({"loss": keras.losses.MeanSquaredError(reduction="sum")}, False),
+        ({"layer": keras.layers.ActivityRegularization(0.1)}, False),
+        ({"layer": keras.layers.Dense(3, activity_regularizer="l2")}, False),
+    ],
+    ids=["mean", "sum", "activity", "activity of a layer"],
+)
+def test_a_model_whose_figures_depend_on_the_size_of_the_batch_is_known(arguments, does):
+    assert averages_over_rows(architecture_of(made(**arguments))) is does
+
+
+def test_of_a_model_with_no_architecture_nothing_is_known():
+    assert averages_over_rows(None) is False
