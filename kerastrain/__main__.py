@@ -1,4 +1,7 @@
-"""`python -m kerastrain`: trains the study notes' first model on real images, and shows it."""
+"""`python -m kerastrain`: trains the study notes' first model on real images, and shows it.
+
+`python -m kerastrain bench` times the ways of executing a fit on this machine.
+"""
 
 import argparse
 import pathlib
@@ -9,16 +12,38 @@ import keras
 import matplotlib.pyplot as plt
 
 import kerastrain as ktr
+from kerastrain import bench
 from kerastrain._progress_text import ordinal
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the demonstration: data to trained model and picture, all offline.
+    """Runs the demonstration, or the command that the arguments name.
 
     Args:
         arguments: The command line's, without the program's name.
     """
     options = _parser().parse_args(arguments)
+    if options.command == "bench":
+        _bench(options)
+    else:
+        _demonstrate(options)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    """Prints a table a case, as soon as it is measured."""
+    if options.model:
+        cases = iter([bench.case_of(options.model, epochs=options.epochs)])
+    else:
+        cases = bench.built_in_cases()
+    for case in cases:
+        if not options.case or options.case in case.name:
+            ways = [way for way in bench.WAYS if way in ("model.fit", *options.ways)]
+            timings = bench.timed(case, ways, repeats=options.repeats)
+            print(bench.table(case, timings), end="\n\n", flush=True)
+
+
+def _demonstrate(options: argparse.Namespace) -> None:
+    """Goes from data to trained model and picture, all offline."""
     folder = pathlib.Path(options.output)
     data = ktr.load_dataset("fashion_mnist_small")
     print(f"Training a dense network with dropout on {len(data.train[0]):,} real images of clothes")
@@ -48,6 +73,25 @@ def _parser() -> argparse.ArgumentParser:
         "--epochs", type=_at_least_one, default=20, help="epochs at most (default: 20)"
     )
     parser.add_argument("--seed", type=int, default=42, help="repeats a run (default: 42)")
+    commands = parser.add_subparsers(dest="command", title="instead of the demonstration")
+    bench_parser = commands.add_parser(
+        "bench", help="time model.fit and the ways of kerastrain's fit on this machine"
+    )
+    bench_parser.add_argument(
+        "--model",
+        metavar="MODULE:FUNCTION",
+        help="your own: a function that returns (compiled model, x, y)",
+    )
+    bench_parser.add_argument("--case", help="only the built-in cases whose name holds this")
+    bench_parser.add_argument(
+        "--ways", nargs="+", choices=bench.WAYS[1:], default=bench.WAYS[1:], help="default: all"
+    )
+    bench_parser.add_argument(
+        "--repeats", type=_at_least_one, default=3, help="turns of each way (default: 3)"
+    )
+    bench_parser.add_argument(
+        "--epochs", type=_at_least_one, default=10, help="of your own model (default: 10)"
+    )
     return parser
 
 

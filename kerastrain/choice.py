@@ -103,6 +103,11 @@ def remember(key: object, verdict: Verdict) -> None:
     _verdicts[key] = verdict
 
 
+def forget() -> None:
+    """Lets go of all verdicts, so that the next run is measured."""
+    _verdicts.clear()
+
+
 def _may_pay(run: Run, seconds: float) -> bool:
     """Tells whether compiling can save more than it costs, or costs next to nothing."""
     left = run.total * seconds

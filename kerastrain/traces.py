@@ -85,6 +85,11 @@ class Traces:
         return None if None in places else [place for place in places if place is not None]
 
 
+def forget() -> None:
+    """Lets go of everything that was traced, so that the next fit traces and compiles itself."""
+    _kept.clear()
+
+
 def architecture_of(model: keras.Model) -> str | None:
     """Describes everything that decides a model's training graph, but for the variables.
 

@@ -94,10 +94,10 @@ def fit(
         restore_best: Whether the model ends with the weights of its best epoch.
         schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
-            weights with the same seed and speed are the same to the bit (but a Dataset that shuffles keeps
-            its own order, which goes on from run to run). It also seeds Python's, NumPy's
-            and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out, a seed is
-            drawn for this run's order, split and dropout, and noted in the history.
+            weights with the same seed and speed are the same to the bit (but a Dataset that
+            shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
+            NumPy's and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out,
+            a seed is drawn for this run's order, split and dropout, and noted in the history.
         speed: "plain" is Keras's own loop; "steps" runs as many batches in one call as take about
             0.2 s, to the same bits; "compiled" has XLA compile the loop, for arrays, and is the
             same as "plain" but for rounding; "auto" measures a step where the run is long enough

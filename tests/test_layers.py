@@ -39,6 +39,7 @@ RANKS = {
     "traces": 1,
     "engine": 4,
     "training": 5,
+    "bench": 6,
     "__init__": 6,
     "__main__": 7,
 }
