@@ -17,6 +17,9 @@ from kerastrain._kernels import fast_random
 from kerastrain.stacks import Stack, Stacks
 from kerastrain.traces import Traces
 
+_SLOW, _QUICK = 0.1, 0.005  # s, of one step
+_FEW, _MANY = 4, 32  # steps to measure
+
 
 class StackLoop:
     """Runs stacks of batches, one call after the other.
@@ -57,16 +60,19 @@ class StackLoop:
         """Traces, so that every variable is there."""
         self._function(self.stacks.first())
 
-    def measured(self, most: int = 4) -> float:
+    def measured(self) -> float:
         """Returns the seconds of a step, on the first batches; the caller restores the state.
 
-        A first call warms up. Where one step is slow, it is the measure.
+        A first call warms up. Where one step is slow, it is the measure; the shorter a step, the
+        more of them it takes to hide what the call itself costs.
         """
         stack = self.stacks.first()
         self._timed(stack, 0)
         once = self._timed(stack, 1)
-        count = min(most, stack.count)
-        return once if once > 0.1 or count < 2 else min(once, self._timed(stack, count) / count)
+        if once > _SLOW or stack.count < 2:
+            return once
+        count = min(stack.count, _FEW if once > _QUICK else _MANY)
+        return min(once, self._timed(stack, count) / count)
 
     def _timed(self, stack: Stack, count: int) -> float:
         start = time.perf_counter()
