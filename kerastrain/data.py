@@ -57,43 +57,39 @@ class EpochOrder:
         rows: The positions of the training rows.
         seed: With the epoch, it decides the order.
         shuffle: Whether there is an order to decide.
+
+    Attributes:
+        epoch: The current epoch.
+        current: Its rows, in its order.
     """
 
     def __init__(self, rows: np.ndarray, *, seed: int = 0, shuffle: bool) -> None:
         self._rows = rows
         self._seed = seed
-        self.shuffles = shuffle
+        self._shuffles = shuffle
         self.epoch = 0
-        # Asked for in the background too, for the epoch that comes next.
-        self._recent = functools.lru_cache(maxsize=2)(self._permuted)
         # A variable, so that one dataset serves all epochs and nothing is traced again.
-        self.current = tf.Variable(self.positions, trainable=False)
+        self.current = tf.Variable(self.of_epoch(0), trainable=False)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    @property
-    def positions(self) -> np.ndarray:
-        """The rows of the current epoch."""
-        return self.of_epoch(self.epoch)
-
-    @property
-    def following(self) -> int:
-        """The epoch that will probably come next; the same one again where nothing changes."""
-        return self.epoch + self.shuffles
+    @functools.cached_property
+    def is_as_it_lies(self) -> bool:
+        """Whether every epoch visits the rows as they lie in memory, from the first on."""
+        return not self._shuffles and np.array_equal(self._rows, np.arange(len(self)))
 
     def of_epoch(self, epoch: int) -> np.ndarray:
         """Returns the positions in the order of an epoch, a pure function of seed and epoch."""
-        return self._recent(epoch) if self.shuffles else self._rows
+        if not self._shuffles:
+            return self._rows
+        return np.random.default_rng([self._seed, epoch]).permutation(self._rows)
 
     def begin_epoch(self, epoch: int) -> None:
         """Makes an epoch the current one."""
+        if self._shuffles and epoch != self.epoch:
+            self.current.assign(self.of_epoch(epoch))
         self.epoch = epoch
-        if self.shuffles:
-            self.current.assign(self.positions)
-
-    def _permuted(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(self._rows)
 
 
 def is_stream(x: Any) -> bool:

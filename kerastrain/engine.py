@@ -16,9 +16,8 @@ import keras
 import tensorflow as tf
 
 from kerastrain import choice
-from kerastrain.loops import StackLoop, each_batch, stream_loop
+from kerastrain.loops import RowLoop, each_batch, stream_loop
 from kerastrain.sources import Source
-from kerastrain.stacks import Stacks
 from kerastrain.state import preserved
 from kerastrain.traces import Traces, averages_over_rows, layers_of
 
@@ -85,11 +84,12 @@ def executing(
                 model.train_function = model.test_function = None
             steps, reason = model.steps_per_execution, f"Keras's own loop, {hindrance}"
             yield Execution("plain", steps, reason, source.train, source.validation)
-        elif source.stacks is None:
+        elif source.calls is None:
             yield _install_stream(model, source, speed)
         else:
-            with _Rows(model, source) as rows:
-                yield rows.choose(speed, epochs)
+            batch = source.calls.first_batch()
+            with Traces(model, batch) as traces:
+                yield _Rows(model, source, traces, batch).choose(speed, epochs)
     finally:
         for name, value in before.items():
             setattr(model, name, value)
@@ -182,26 +182,20 @@ def _steps_a_call(seconds: float | None, steps: int | None) -> int:
 
 
 class _Rows:
-    """Loops over stacks, in the places where Keras looks for its functions: for rows in memory.
+    """Loops over rows in memory, in the places where Keras looks for its functions.
 
     Args:
         model: The compiled model.
         source: The run's data.
+        traces: Traces or borrows the model's functions.
+        batch: The first batch.
     """
 
-    def __init__(self, model: keras.Model, source: Source) -> None:
-        self._model, self._source = model, source
-        self._loops: dict[str, StackLoop] = {}
+    def __init__(self, model: keras.Model, source: Source, traces: Traces, batch: Any) -> None:
+        self._model, self._source, self._traces, self._batch = model, source, traces, batch
+        self._loops: dict[str, RowLoop] = {}
+        self._measured: dict[str, float] = {}
         self._refused: str | None = None
-
-    def __enter__(self) -> "_Rows":
-        self._open = contextlib.ExitStack()
-        self._batch = next(iter(self._source.probe))
-        self._traces = self._open.enter_context(Traces(self._model, self._batch))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._open.close()
 
     def choose(self, speed: str, epochs: int) -> Execution:
         """Installs the way that was asked for, or the one that will take the least time."""
@@ -225,52 +219,49 @@ class _Rows:
 
     def _installed(self, verdict: choice.Verdict) -> Execution:
         train, seconds = self._loop(verdict.way), verdict.seconds
-        steps = _steps_a_call(seconds, train.stacks.batches)
-        train.stacks.batches_a_call = steps
+        steps = _steps_a_call(seconds, train.calls.batches)
+        train.calls.batches_a_call = steps
         test, validation = self._validation(verdict.way, seconds, steps)
         _install(self._model, train, test, steps)
         # What Keras iterates over only counts: the loops have the batches.
-        counter = tf.data.Dataset.range(train.stacks.batches)
-        is_whole = steps == train.stacks.batches
+        counter = tf.data.Dataset.range(train.calls.batches)
+        is_whole = steps == train.calls.batches
         words = [f"{steps} batches a call", *["a whole epoch"] * is_whole, verdict.why]
         reason = ", ".join(word for word in words if word)
         return Execution(verdict.way, steps, reason, counter, validation)
 
     def _validation(self, way: str, seconds: float | None, steps: int) -> tuple[Any, Any]:
         """Returns the function and the data of the validation pass."""
-        make = self._source.validation_stacks
-        if make is None:
+        calls = self._source.validation_calls
+        if calls is None:
             limit = tf.Variable(steps, dtype=tf.int64, trainable=False)
             return stream_loop(self._model, self._model.test_step, limit), self._source.validation
-        larger = way == "compiled" and averages_over_rows(self._traces.architecture)
-        stacks = self._opened(make(_VALIDATION_ROWS if larger else None))
-        whole = self._source.steps or 1
-        calls = min(stacks.batches, math.ceil(whole / steps))
-        stacks.batches_a_call = math.ceil(stacks.batches / calls)
-        test = StackLoop(self._traces, self._model, stacks, training=False)
-        calls = math.ceil(stacks.batches / stacks.batches_a_call)
-        return test, tf.data.Dataset.range(calls * steps)
+        if way == "compiled" and averages_over_rows(self._traces.architecture):
+            calls = calls.of_size(_VALIDATION_ROWS)
+        # As quick a call as one of training, which has no more steps than an epoch has.
+        several = min(calls.batches, math.ceil((self._source.steps or 1) / steps))
+        calls.batches_a_call = math.ceil(calls.batches / several)
+        test = RowLoop(self._traces, self._model, calls, training=False)
+        return test, tf.data.Dataset.range(math.ceil(calls.batches / calls.batches_a_call) * steps)
 
-    def _loop(self, way: str) -> StackLoop:
+    def _loop(self, way: str) -> RowLoop:
         if way not in self._loops:
-            assert self._source.stacks is not None
-            compiled = way == "compiled"
-            stacks = self._opened(self._source.stacks(compiled))
-            self._loops[way] = StackLoop(self._traces, self._model, stacks, compiled=compiled)
+            assert self._source.calls is not None
+            self._loops[way] = RowLoop(
+                self._traces, self._model, self._source.calls, compiled=way == "compiled"
+            )
         return self._loops[way]
-
-    def _opened(self, stacks: Stacks) -> Stacks:
-        self._open.callback(stacks.close)
-        return stacks
 
     def _seconds(self, way: str) -> float:
         """Measures a step, and leaves everything as it was."""
-        loop = self._loop(way)
-        # Tracing makes every variable that a step uses, also those that only a step of the
-        # user's knows, such as a second optimizer's.
-        loop.trace()
-        with preserved(self._model, self._traces.foreign):
-            return loop.measured()
+        if way not in self._measured:
+            loop = self._loop(way)
+            # Tracing makes every variable that a step uses, also those that only a step of the
+            # user's knows, such as a second optimizer's.
+            loop.trace()
+            with preserved(self._model, self._traces.foreign):
+                self._measured[way] = loop.measured()
+        return self._measured[way]
 
     def _refusal(self) -> str:
         """Returns why the run can't be compiled, or nothing; compiles to find out."""
@@ -279,10 +270,10 @@ class _Rows:
         return self._refused
 
     def _tried(self) -> str:
-        stacks = self._loop("compiled").stacks
-        if stacks.holds_text:
+        calls = self._loop("compiled").calls
+        if calls.holds_text:
             return "XLA knows no strings"
-        if not stacks.full_batches:
+        if not calls.full_batches:
             return "there are fewer rows than a batch has"
         try:
             self._seconds("compiled")

@@ -1,11 +1,13 @@
 """Many steps in one call: what Keras calls as one training or validation step.
 
-`model.fit` runs the epochs as ever; a `StackLoop` takes its batches from `Stacks` and not from
+`model.fit` runs the epochs as ever; a `RowLoop` takes its batches from rows in memory and not from
 Keras's iterator, a `stream_loop` from the iterator. Both give the bits of single steps, but for
 the loop that XLA compiles, which rounds in another order.
 """
 
 import contextlib
+import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,51 +16,47 @@ import keras
 import tensorflow as tf
 
 from kerastrain._kernels import fast_random
-from kerastrain.stacks import Stack, Stacks
+from kerastrain.calls import Call, Calls
 from kerastrain.traces import Traces
 
 _SLOW, _QUICK = 0.1, 0.005  # s, of one step
 _FEW, _MANY = 4, 32  # steps to measure
 
 
-class StackLoop:
-    """Runs stacks of batches, one call after the other.
+class RowLoop:
+    """Runs the batches of rows in memory, many a call.
 
     Args:
         traces: Traces or borrows the model's functions.
         model: A compiled model.
-        stacks: Its batches.
+        calls: Its batches.
         training: Whether to train on them; else they are evaluated.
         compiled: Whether XLA compiles the loop.
 
     Attributes:
-        stacks: The batches.
+        calls: The batches.
     """
 
     def __init__(
         self,
         traces: Traces,
         model: keras.Model,
-        stacks: Stacks,
+        calls: Calls,
         *,
         training: bool = True,
         compiled: bool = False,
     ) -> None:
-        self._traces, self._model, self.stacks = traces, model, stacks
+        self._traces, self._model, self.calls = traces, model, calls
         self._training, self._compiled = training, compiled
         self._functions: dict[bool, Any] = {}
 
     def __call__(self, iterator: Any = None) -> Any:
         """Runs the batches of a call; Keras's iterator only counts."""
-        while True:
-            stack = self.stacks.next()
-            logs = self._run(stack, stack.count)
-            if stack.ends_call:
-                return logs
+        return self._run(self.calls.next())
 
     def trace(self) -> None:
         """Traces, so that every variable is there."""
-        self._function(self.stacks.first())
+        self._function(self._compiled)
 
     def measured(self) -> float:
         """Returns the seconds of a step, on the first batches; the caller restores the state.
@@ -66,49 +64,68 @@ class StackLoop:
         A first call warms up. Where one step is slow, it is the measure; the shorter a step, the
         more of them it takes to hide what the call itself costs.
         """
-        stack = self.stacks.first()
-        self._timed(stack, 0)
-        once = self._timed(stack, 1)
-        if once > _SLOW or stack.count < 2:
+        self._timed(0)
+        once = self._timed(1)
+        count = min(self.calls.full_batches, _FEW if once > _QUICK else _MANY)
+        if once > _SLOW or count < 2:
             return once
-        count = min(stack.count, _FEW if once > _QUICK else _MANY)
-        return min(once, self._timed(stack, count) / count)
+        return min(once, self._timed(count) / count)
 
-    def _timed(self, stack: Stack, count: int) -> float:
+    def _timed(self, count: int) -> float:
         start = time.perf_counter()
-        keras.tree.map_structure(keras.ops.convert_to_numpy, self._run(stack, count))
+        call = dataclasses.replace(self.calls.first(), count=count)
+        keras.tree.map_structure(keras.ops.convert_to_numpy, self._run(call))
         return time.perf_counter() - start
 
-    def _run(self, stack: Stack, count: int) -> Any:
-        return self._function(stack)(stack.batches, tf.constant(count))
+    def _run(self, call: Call) -> Any:
+        end, full = call.first + call.count, self.calls.full_batches
+        if not self._compiled:
+            return self._between(call, call.first, end)
+        if call.first < full or not call.count:
+            logs = self._between(call, call.first, min(end, full))
+        if end > full:
+            # The last batch has fewer rows, for which XLA would have to compile once more.
+            logs = self._between(call, full, end, compiled=False)
+        return logs
 
-    def _function(self, stack: Stack) -> Any:
-        compiled = self._compiled and stack.is_full  # XLA would compile once more for the last one.
+    def _between(self, call: Call, first: int, end: int, *, compiled: bool | None = None) -> Any:
+        function = self._function(self._compiled if compiled is None else compiled)
+        return function(self.calls.tensors, call.positions, tf.constant(first), tf.constant(end))
+
+    def _function(self, compiled: bool) -> Any:
         if compiled not in self._functions:
-            self._functions[compiled] = self._traced(stack.batches, compiled)
+            self._functions[compiled] = self._traced(compiled)
         return self._functions[compiled]
 
-    def _traced(self, batches: Any, compiled: bool) -> Any:
-        def spec(part: Any) -> tf.TensorSpec:
-            # XLA compiles for one size; else all sizes share one graph, as Keras's own do.
-            sides = part.shape[:2] if compiled else (None, None)
-            return tf.TensorSpec((*sides, *part.shape[2:]), part.dtype)
-
-        specs = (keras.tree.map_structure(spec, batches), tf.TensorSpec((), tf.int32))
-        name = "train" if self._training else "test"
+    def _traced(self, compiled: bool) -> Any:
+        # One graph for any number of rows, as Keras's own is; XLA compiles it for the one at hand.
+        parts = keras.tree.map_structure(
+            lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), self.calls.tensors
+        )
+        positions, number = self.calls.first().positions, tf.TensorSpec((), tf.int32)
+        order = None if positions is None else tf.TensorSpec((None,), positions.dtype)
+        name = f"{'train' if self._training else 'test'} on {self.calls.batch_size}"
         with fast_random() if compiled else contextlib.nullcontext():
-            return self._traces.traced(name, self._loop, specs, compiled=compiled)
+            return self._traces.traced(
+                name,
+                functools.partial(self._loop, _exactly if compiled else _up_to),
+                (parts, order, number, number),
+                compiled=compiled,
+            )
 
-    def _loop(self, batches: Any, count: Any) -> Any:
+    def _loop(self, batch_of: Any, parts: Any, positions: Any, first: Any, end: Any) -> Any:
+        def batch(number: Any) -> Any:
+            return batch_of(parts, positions, number * size, size)
+
         def body(number: Any, logs: Any) -> Any:
-            batch = keras.tree.map_structure(lambda part: part[number], batches)
-            new = step(batch)
+            new = step(batch(number))
             return number + 1, (new if logs else logs)
 
+        size = self.calls.batch_size
         step, is_kerass = self._step()
         # Keras's own step logs what the metrics hold, which can be asked once, after the loop.
-        logs = {} if is_kerass else self._empty_logs(step, batches)
-        logs = tf.while_loop(lambda number, _: number < count, body, (0, logs))[1]
+        logs = {} if is_kerass else _empty_logs(step, batch(first))
+        logs = tf.while_loop(lambda number, _: number < end, body, (first, logs))[1]
         return logs or self._model.get_metrics_result()
 
     def _step(self) -> tuple[Callable[[Any], Any], bool]:
@@ -118,11 +135,33 @@ class StackLoop:
             step = tf.function(step, autograph=False, jit_compile=True)
         return step, getattr(type(self._model), name) is getattr(keras.Model, name)
 
-    def _empty_logs(self, step: Callable[[Any], Any], batches: Any) -> Any:
-        """The loop must know beforehand what a step of the user's own logs."""
-        first = keras.tree.map_structure(lambda part: part[0], batches)
-        logs = tf.function(step, autograph=False).get_concrete_function(first).structured_outputs
-        return keras.tree.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
+
+def _exactly(parts: Any, positions: Any, first: Any, size: int) -> Any:
+    """Returns a batch of a size that is known when XLA compiles."""
+    if positions is not None:
+        chosen = tf.slice(positions, [first], [size])
+        return keras.tree.map_structure(lambda part: tf.gather(part, chosen), parts)
+
+    def rows(part: Any) -> Any:
+        others = [0] * (part.shape.rank - 1)
+        return tf.slice(part, [first, *others], [size, *part.shape[1:]])
+
+    return keras.tree.map_structure(rows, parts)
+
+
+def _up_to(parts: Any, positions: Any, first: Any, size: int) -> Any:
+    """Returns a batch that has fewer rows at the end of the epoch."""
+    end = first + size
+    if positions is None:
+        return keras.tree.map_structure(lambda part: part[first:end], parts)  # Copies nothing.
+    chosen = positions[first:end]
+    return keras.tree.map_structure(lambda part: tf.gather(part, chosen), parts)
+
+
+def _empty_logs(step: Callable[[Any], Any], batch: Any) -> Any:
+    """The loop must know beforehand what a step of the user's own logs."""
+    logs = tf.function(step, autograph=False).get_concrete_function(batch).structured_outputs
+    return keras.tree.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
 
 
 def stream_loop(model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable) -> Any:

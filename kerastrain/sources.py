@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastrain._checks import invalid, real_number, show
+from kerastrain.calls import Calls
 from kerastrain.data import (
     EpochOrder,
     Rows,
@@ -23,7 +24,6 @@ from kerastrain.data import (
     split_positions,
     with_class_weight,
 )
-from kerastrain.stacks import Stacks
 from kerastrain.tasks import check_agreement, class_of_each_row, compiled_loss, head_of
 
 
@@ -36,10 +36,8 @@ class Source:
         validation: What it gets as `validation_data`, or `None`.
         steps: Batches an epoch; `None` where only the end will tell.
         probe: The first training batch, again and again, for measuring a step on it.
-        stacks: Makes the same batches in stacks, of rows in memory, all of one size where it is
-            told so; `None` for a stream.
-        validation_stacks: Makes the validation's in stacks, of a batch size that it is told or of
-            its own; `None` for a stream, or without validation.
+        calls: The same batches, of rows in memory, counted out to calls; `None` for a stream.
+        validation_calls: Likewise the validation's; `None` without one too.
         begin_epoch: Called at the beginning of every epoch with its number.
         class_weight: Left for Keras to apply; arrays have it in their weights already.
         shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
@@ -50,8 +48,8 @@ class Source:
     steps: int | None
     probe: tf.data.Dataset
     begin_epoch: Callable[[int], None]
-    stacks: Callable[[bool], Stacks] | None = None
-    validation_stacks: Callable[[int | None], Stacks] | None = None
+    calls: Calls | None = None
+    validation_calls: Calls | None = None
     class_weight: Mapping[int, float] | None = None
     shuffle: bool = False
 
@@ -210,7 +208,7 @@ def _of_rows(rows: Rows, order: EpochOrder, batch_size: int) -> Source:
         steps=math.ceil(len(order) / batch_size),
         probe=train.take(1).repeat(),
         begin_epoch=order.begin_epoch,
-        stacks=lambda even: Stacks(tensors, order, batch_size=batch_size, even=even),
+        calls=Calls(tensors, order, batch_size=batch_size),
     )
 
 
@@ -245,9 +243,7 @@ def _with_validation(source: Source, validation: Any, batch_size: int) -> Source
     return dataclasses.replace(
         source,
         validation=batches(tensors, order, batch_size=batch_size),
-        validation_stacks=lambda size: Stacks(
-            tensors, order, batch_size=size or batch_size, even=False
-        ),
+        validation_calls=Calls(tensors, order, batch_size=batch_size),
     )
 
 

@@ -42,6 +42,7 @@ class Traces:
         if self.architecture and not build_metrics(model, batch):
             self.architecture = None  # A borrower, which traces nothing, would lack variables.
         self._variables = variables_of(model) if self.architecture else []
+        self._traced: dict[tuple[Any, ...], Any] = {}
         self._lent: list[tuple[tuple[Any, ...], Any, list[int]]] = []
         self.foreign: list[tf.Variable] = []
 
@@ -66,6 +67,13 @@ class Traces:
             compiled: Whether XLA is to compile it.
         """
         key = (self.architecture, name, compiled, str(specs))
+        if key not in self._traced:
+            self._traced[key] = self._borrowed_or_new(key, function, specs, compiled)
+        return self._traced[key]
+
+    def _borrowed_or_new(
+        self, key: tuple[Any, ...], function: Callable[..., Any], specs: Any, compiled: bool
+    ) -> Any:
         concrete, places = _kept.pop(key, (None, None)) if self.architecture else (None, None)
         if concrete is None:
             whole = tf.function(function, jit_compile=compiled or None, autograph=False)
