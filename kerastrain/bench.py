@@ -5,6 +5,7 @@ does meets all of them alike.
 """
 
 import dataclasses
+import functools
 import importlib
 import statistics
 import time
@@ -22,8 +23,8 @@ from kerastrain.training import fit
 
 WAYS = ("model.fit", "plain", "steps", "compiled", "auto")
 
-KERAS_EPOCHS = 4
-"""Epochs of Keras's own that are run, the first apart; the others are taken to last as long."""
+RIVAL_EPOCHS = 4
+"""Epochs of `model.fit` that are run, the first apart; the others are taken to last as long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Case:
     Attributes:
         name: What it is called in the table.
         make: Returns a fresh compiled model.
-        data: Inputs and targets.
+        data: Inputs and targets; of a Dataset, with `None`.
         epochs: How many a whole fit has.
-        batch_size: Rows a step.
+        batch_size: Rows a step; `None` for a Dataset.
         validation: Inputs and targets to validate on, or `None`.
     """
 
@@ -43,25 +44,27 @@ class Case:
     make: Callable[[], keras.Model]
     data: tuple[Any, Any]
     epochs: int
-    batch_size: int = 32
+    batch_size: int | None = 32
     validation: tuple[Any, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """What one way took: medians over the repetitions, in seconds.
+    """What one fit took, or the medians of several, in seconds.
 
     Attributes:
-        way: One of `WAYS`.
         epoch: An epoch after the first.
         whole: The whole fit, with tracing, measuring and compiling.
-        engine: What `fit` says of how it went; empty for `model.fit`.
+        engine: What `fit` says of how it went; empty for others.
     """
 
-    way: str
     epoch: float
     whole: float
     engine: str = ""
+
+
+Contender = Callable[[Case], Timing]
+"""Fits a case, as a process's first fit, and says what it took."""
 
 
 def built_in_cases() -> Iterator[Case]:
@@ -108,34 +111,60 @@ def case_of(path: str, *, epochs: int) -> Case:
     return Case(path, lambda: function()[0], (x, y), epochs)
 
 
-def timed(case: Case, ways: Iterable[str] = WAYS, *, repeats: int = 3) -> list[Timing]:
-    """Times a case under each way, the ways taking turns, each as a process's first fit."""
-    turns: Mapping[str, list[tuple[float, float, str]]] = {way: [] for way in ways}
+def contenders(ways: Iterable[str] = WAYS) -> dict[str, Contender]:
+    """Returns what takes part in a benchmark, by name.
+
+    Args:
+        ways: Some of `WAYS`.
+    """
+    return {
+        way: _by_keras if way == "model.fit" else functools.partial(_by_fit, way=way)
+        for way in ways
+    }
+
+
+def timed(
+    case: Case, contenders: Mapping[str, Contender], *, repeats: int = 3
+) -> dict[str, Timing]:
+    """Times a case under each contender, taking turns."""
+    turns: dict[str, list[Timing]] = {name: [] for name in contenders}
     for _ in range(repeats):
-        for way, results in turns.items():
-            results.append(_by_keras(case) if way == "model.fit" else _by_fit(case, way))
-    return [
-        Timing(
-            way,
-            statistics.median(turn[0] for turn in results),
-            statistics.median(turn[1] for turn in results),
-            results[-1][2],
+        for name, contender in contenders.items():
+            turns[name].append(contender(case))
+    return {
+        name: Timing(
+            statistics.median(turn.epoch for turn in results),
+            statistics.median(turn.whole for turn in results),
+            results[-1].engine,
         )
-        for way, results in turns.items()
-    ]
+        for name, results in turns.items()
+    }
 
 
-def table(case: Case, timings: list[Timing]) -> str:
+def table(case: Case, timings: Mapping[str, Timing]) -> str:
     """Returns the timings as lines of text, held against the first."""
-    first = timings[0]
-    lines = [f"{case.name}: {case.epochs} epochs, batch {case.batch_size}"]
+    first = next(iter(timings.values()))
+    of_size = "" if case.batch_size is None else f", batch {case.batch_size}"
+    lines = [f"{case.name}: {case.epochs} epoch{'s' * (case.epochs > 1)}{of_size}"]
     lines.append(f"  {'':10} {'s an epoch':>10} {'ratio':>7} {'whole fit':>10} {'ratio':>7}")
-    for timing in timings:
+    for name, timing in timings.items():
         lines.append(
-            f"  {timing.way:10} {timing.epoch:10.4f} {first.epoch / timing.epoch:6.1f}x"
-            f" {timing.whole:8.2f} s {first.whole / timing.whole:6.1f}x  {timing.engine}".rstrip()
+            f"  {name:10} {timing.epoch:10.4f} {first.epoch / timing.epoch:6.2f}x"
+            f" {timing.whole:8.2f} s {first.whole / timing.whole:6.2f}x  {timing.engine}".rstrip()
         )
     return "\n".join(lines)
+
+
+def extrapolated(seconds: list[float], whole: float, epochs: int) -> Timing:
+    """Returns what a fit would have taken of which some epochs were run.
+
+    Args:
+        seconds: Of each epoch that was run.
+        whole: Of all of them, with what came before.
+        epochs: How many the fit has.
+    """
+    epoch = statistics.median(seconds[1:] or seconds)
+    return Timing(epoch, whole + (epochs - len(seconds)) * epoch)
 
 
 def _recurrent(a_layer: Any = None) -> keras.Model:
@@ -144,7 +173,7 @@ def _recurrent(a_layer: Any = None) -> keras.Model:
     return keras.Sequential([keras.Input((100,)), *layers, *(a_layer or []), head])
 
 
-def _by_keras(case: Case) -> tuple[float, float, str]:
+def _by_keras(case: Case) -> Timing:
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.start = time.perf_counter()
@@ -153,7 +182,7 @@ def _by_keras(case: Case) -> tuple[float, float, str]:
             seconds.append(time.perf_counter() - self.start)
 
     seconds: list[float] = []
-    model, epochs = case.make(), min(case.epochs, KERAS_EPOCHS)
+    model, epochs = case.make(), min(case.epochs, RIVAL_EPOCHS)
     start = time.perf_counter()
     model.fit(
         *case.data,
@@ -163,11 +192,10 @@ def _by_keras(case: Case) -> tuple[float, float, str]:
         callbacks=[Clock()],
         verbose=0,
     )
-    epoch = statistics.median(seconds[1:] or seconds)
-    return epoch, time.perf_counter() - start + (case.epochs - epochs) * epoch, ""
+    return extrapolated(seconds, time.perf_counter() - start, case.epochs)
 
 
-def _by_fit(case: Case, way: str) -> tuple[float, float, str]:
+def _by_fit(case: Case, way: str) -> Timing:
     choice.forget()
     traces.forget()
     model = case.make()
@@ -175,7 +203,7 @@ def _by_fit(case: Case, way: str) -> tuple[float, float, str]:
     history = fit(
         model,
         *case.data,
-        batch_size=case.batch_size,
+        batch_size=case.batch_size or 32,  # Which a Dataset leaves alone.
         epochs=case.epochs,
         validation_data=case.validation,
         speed=way,
@@ -184,4 +212,4 @@ def _by_fit(case: Case, way: str) -> tuple[float, float, str]:
     )
     whole = time.perf_counter() - start
     seconds = history.history["seconds"]
-    return statistics.median(seconds[1:] or seconds), whole, history.engine
+    return Timing(statistics.median(seconds[1:] or seconds), whole, history.engine)

@@ -22,27 +22,32 @@ def made():
 
 def test_every_way_is_timed_and_says_how_it_went():
     case = bench.Case("small", made, (X, X[:, 0]), epochs=2, batch_size=16, validation=(X, X[:, 0]))
-    timings = bench.timed(case, repeats=1)
-    assert [timing.way for timing in timings] == list(bench.WAYS)
-    assert [timing.engine.split(":")[0] for timing in timings] == [
+    timings = bench.timed(case, bench.contenders(), repeats=1)
+    assert list(timings) == list(bench.WAYS)
+    assert [timing.engine.split(":")[0] for timing in timings.values()] == [
         "",
         "plain",
         "steps",
         "compiled",
         "steps",
     ]
-    assert all(0 < timing.epoch <= timing.whole for timing in timings)
+    assert all(0 < timing.epoch <= timing.whole for timing in timings.values())
 
 
 def test_the_table_holds_each_way_against_the_first():
     case = bench.Case("small", made, (X, X[:, 0]), epochs=2)
-    timings = [bench.Timing("model.fit", 1.0, 3.0), bench.Timing("steps", 0.25, 1.0, "steps: so")]
+    timings = {"model.fit": bench.Timing(1.0, 3.0), "steps": bench.Timing(0.25, 1.0, "steps: so")}
     assert bench.table(case, timings).splitlines() == [
         "small: 2 epochs, batch 32",
         "             s an epoch   ratio  whole fit   ratio",
-        "  model.fit      1.0000    1.0x     3.00 s    1.0x",
-        "  steps          0.2500    4.0x     1.00 s    3.0x  steps: so",
+        "  model.fit      1.0000   1.00x     3.00 s   1.00x",
+        "  steps          0.2500   4.00x     1.00 s   3.00x  steps: so",
     ]
+
+
+def test_epochs_that_were_not_run_last_as_long_as_the_others():
+    assert bench.extrapolated([9.0, 1.0, 2.0, 3.0], 16.0, 10) == bench.Timing(2.0, 28.0)
+    assert bench.extrapolated([9.0], 10.0, 1) == bench.Timing(9.0, 10.0)
 
 
 def test_the_built_in_cases_are_the_notes_networks():
@@ -64,7 +69,7 @@ def test_a_model_of_the_users_own_is_timed_from_the_command_line(monkeypatch, ca
     own = ["--model", "own_models:small", "--epochs", "1", "--repeats", "1"]
     main(["bench", *own, "--ways", "steps"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "own_models:small: 1 epochs, batch 32"
+    assert lines[0] == "own_models:small: 1 epoch, batch 32"
     assert [line.split()[0] for line in lines[2:4]] == ["model.fit", "steps"]
 
 
