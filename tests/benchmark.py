@@ -97,7 +97,7 @@ def residual():
     for _ in range(2):
         y = LAYERS.BatchNormalization()(LAYERS.Conv2D(32, 3, padding="same")(x))
         x = LAYERS.ReLU()(x + y)
-    model = keras.Model(pixels, softmax()(LAYERS.GlobalAveragePooling2D()(x)))
+    model = keras.Model(pixels, softmax()()(LAYERS.GlobalAveragePooling2D()(x)))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
