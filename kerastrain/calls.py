@@ -60,6 +60,17 @@ class Calls:
         return len(self._order) // self.batch_size
 
     @property
+    def specs(self) -> tuple[Any, int]:
+        """What tells these batches from others, but for their number: their parts' and their size.
+
+        One graph serves any number of rows, as Keras's own does.
+        """
+        parts = keras.tree.map_structure(
+            lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), self.tensors
+        )
+        return parts, self.batch_size
+
+    @property
     def holds_text(self) -> bool:
         """Whether a part of the batches is strings."""
         return any(part.dtype == tf.string for part in keras.tree.flatten(self.tensors))
@@ -69,7 +80,7 @@ class Calls:
         return Calls(self.tensors, self._order, batch_size=batch_size)
 
     def first_batch(self) -> Any:
-        """Returns the epoch's first batch itself."""
+        """Returns the batch itself that the epoch begins with."""
         chosen = self._order.current[: self.batch_size]
         return keras.tree.map_structure(lambda part: tf.gather(part, chosen), self.tensors)
 

@@ -6,7 +6,7 @@ measured wherever the run is long enough to pay for that, and compiled where tha
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 SHORT = 300
 """Steps of a run below which nothing is measured."""
@@ -17,6 +17,7 @@ LONG = 20_000
 _COMPILING = 1.5  # s, tracing and measuring with it
 _SMALL = 0.003  # s: of a step that takes no longer, much is overhead
 _SMALL_COMPILED = 0.0003  # s: a compiled step that takes no longer has nothing left to gain
+_MARGIN = 0.8  # of the time: what a change has to reach, as both times are noisy
 _MOST_REMEMBERED = 256
 
 
@@ -41,6 +42,10 @@ class Run:
         """All steps of the run."""
         return self.steps * self.epochs
 
+    def after(self, epochs: int) -> "Run":
+        """Returns what is left of the run after some epochs."""
+        return dataclasses.replace(self, epochs=self.epochs - epochs)
+
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -57,7 +62,10 @@ class Verdict:
     why: str
 
 
-_verdicts: dict[object, Verdict] = {}
+Plan = dict[int, Verdict]
+"""From the epochs, counted from 0, that began with a new verdict to that verdict."""
+
+_plans: dict[object, Plan] = {}
 
 
 def choose(run: Run, seconds_of: Callable[[str], float], refusal_of: Callable[[], str]) -> Verdict:
@@ -91,21 +99,55 @@ def choose(run: Run, seconds_of: Callable[[str], float], refusal_of: Callable[[]
     return _faster(steps, seconds_of("compiled"))
 
 
-def remembered(key: object) -> Verdict | None:
-    """Returns what was chosen for the same run before, so that it is repeated to the bit."""
-    return _verdicts.get(key)
+def reconsidered(
+    left: Run,
+    verdict: Verdict,
+    known: Mapping[str, float],
+    seconds_of: Callable[[str], float],
+    refusal_of: Callable[[], str],
+) -> Verdict:
+    """Returns another way for the epochs that are left, or the same one where none is better.
+
+    Args:
+        left: What is left of the run.
+        verdict: The way that was taken.
+        known: What a step takes in each way that was measured, or run, in seconds.
+        seconds_of: Measures a step of a way.
+        refusal_of: Returns why the run can't be compiled, or nothing.
+
+    Example:
+        >>> known = {"steps": 0.010, "compiled": 0.015}
+        >>> taken = Verdict("compiled", 0.008, "8.00 ms a step, 10.00 ms uncompiled")
+        >>> reconsidered(Run(100, 8), taken, known, known.get, str).why
+        'whose step takes 10.00 ms, and not 15.00 ms'
+    """
+    other = "compiled" if verdict.way == "steps" else "steps"
+    now = known[verdict.way]
+    if other not in known:
+        is_slow = _may_pay(left, now) if other == "compiled" else now > 2 * _SMALL_COMPILED
+        if left.convolves or not is_slow or (other == "compiled" and refusal_of()):
+            return verdict
+    seconds = seconds_of(other)
+    if seconds > _MARGIN * now:
+        return verdict
+    return Verdict(other, seconds, f"whose step takes {_ms(seconds)}, and not {_ms(now)}")
 
 
-def remember(key: object, verdict: Verdict) -> None:
-    """Keeps a verdict for the rest of the process."""
-    if len(_verdicts) >= _MOST_REMEMBERED:
-        _verdicts.pop(next(iter(_verdicts)))
-    _verdicts[key] = verdict
+def remembered(key: object) -> Plan | None:
+    """Returns what was decided for the same run before, so that it is repeated to the bit."""
+    return _plans.get(key)
+
+
+def remember(key: object, plan: Plan) -> None:
+    """Keeps a plan for the rest of the process."""
+    if len(_plans) >= _MOST_REMEMBERED:
+        _plans.pop(next(iter(_plans)))
+    _plans[key] = plan
 
 
 def forget() -> None:
-    """Lets go of all verdicts, so that the next run is measured."""
-    _verdicts.clear()
+    """Lets go of all plans, so that the next run is measured."""
+    _plans.clear()
 
 
 def _may_pay(run: Run, seconds: float) -> bool:

@@ -15,11 +15,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastrain import choice
-from kerastrain.loops import RowLoop, each_batch, stream_loop
+from kerastrain.calls import Calls
+from kerastrain.loops import each_batch, stream_loop
+from kerastrain.runner import Runner
 from kerastrain.sources import Source
 from kerastrain.state import preserved
-from kerastrain.traces import Traces, averages_over_rows, layers_of
+from kerastrain.traces import Traces
 
 SPEEDS = ("auto", "plain", "steps", "compiled")
 
@@ -29,7 +30,6 @@ SECONDS_A_CALL = 0.2
 _PROBE_STEPS = 4
 _CALLS_UNMEASURED = 20  # an epoch at most, where a run is too short to measure a step
 _STEPS_UNMEASURED = 16  # a call at least, there
-_VALIDATION_ROWS = 1024  # a batch, where its size changes nothing but the rounding
 _BATCH_HOOKS = tuple(
     f"on_{kind}batch_{moment}" for kind in ("", "train_", "test_") for moment in ("begin", "end")
 )
@@ -42,9 +42,10 @@ class Execution:
     Attributes:
         way: "plain", "steps" or "compiled".
         steps_per_call: How many batches one call runs.
-        reason: Why, completing "way: ...".
+        reason: What of `why` is known at the start.
         train: What `model.fit` is to get as `x`.
         validation: What it is to get as `validation_data`.
+        runner: Says more of the reason, also of what changed during the run.
     """
 
     way: str
@@ -52,9 +53,15 @@ class Execution:
     reason: str
     train: Any = None
     validation: Any = None
+    runner: object = ""
+
+    @property
+    def why(self) -> str:
+        """Why the run goes this way, and what changed in the course of it."""
+        return ", ".join(filter(None, (self.reason, str(self.runner))))
 
     def __str__(self) -> str:
-        return f"{self.way}: {self.reason}"
+        return f"{self.way}: {self.why}"
 
 
 @contextlib.contextmanager
@@ -87,9 +94,10 @@ def executing(
         elif source.calls is None:
             yield _install_stream(model, source, speed)
         else:
-            batch = source.calls.first_batch()
-            with Traces(model, batch) as traces:
-                yield _Rows(model, source, traces, batch).choose(speed, epochs)
+            with Traces(model, source.calls.first_batch()) as traces:
+                runner = Runner(model, traces, source.calls, epochs)
+                runner.choose(speed)
+                yield _install_rows(model, source, source.calls, runner)
     finally:
         for name, value in before.items():
             setattr(model, name, value)
@@ -162,6 +170,26 @@ def _seconds_of_stream(model: keras.Model, source: Source, train: Any, limit: tf
         return (time.perf_counter() - start) / _PROBE_STEPS
 
 
+def _install_rows(model: keras.Model, source: Source, calls: Calls, runner: Runner) -> Execution:
+    """Puts functions that take many batches of rows in memory where Keras looks for its own."""
+    verdict = runner.verdict
+    steps = calls.batches_a_call = _steps_a_call(verdict.seconds, calls.batches)
+    if source.validation_calls is None:
+        limit = tf.Variable(steps, dtype=tf.int64, trainable=False)
+        test, validation = stream_loop(model, model.test_step, limit), source.validation
+    else:
+        test = runner.validation(source.validation_calls, math.ceil(calls.batches / steps))
+        counted = math.ceil(test.calls.batches / test.calls.batches_a_call) * steps
+        validation = tf.data.Dataset.range(counted)
+    _install(model, runner, test, steps)
+    # What Keras iterates over only counts: the loops have the batches.
+    counter = tf.data.Dataset.range(calls.batches)
+    whole = ", a whole epoch" if steps == calls.batches else ""
+    return Execution(
+        verdict.way, steps, f"{steps} batches a call{whole}", counter, validation, runner
+    )
+
+
 def _install(model: keras.Model, train: Any, test: Any, steps: int) -> None:
     model.steps_per_execution = steps
     model.train_function, model.test_function = train, test
@@ -179,110 +207,3 @@ def _steps_a_call(seconds: float | None, steps: int | None) -> int:
     else:
         fitting = max(1, round(SECONDS_A_CALL / max(seconds, 1e-6)))
     return min(fitting, steps) if steps else fitting
-
-
-class _Rows:
-    """Loops over rows in memory, in the places where Keras looks for its functions.
-
-    Args:
-        model: The compiled model.
-        source: The run's data.
-        traces: Traces or borrows the model's functions.
-        batch: The first batch.
-    """
-
-    def __init__(self, model: keras.Model, source: Source, traces: Traces, batch: Any) -> None:
-        self._model, self._source, self._traces, self._batch = model, source, traces, batch
-        self._loops: dict[str, RowLoop] = {}
-        self._measured: dict[str, float] = {}
-        self._refused: str | None = None
-
-    def choose(self, speed: str, epochs: int) -> Execution:
-        """Installs the way that was asked for, or the one that will take the least time."""
-        kinds = _kinds_of_layers(self._model)
-        convolves = "Conv" in kinds and not tf.config.list_physical_devices("GPU")
-        run = choice.Run(self._source.steps or 1, epochs, convolves, recurs="RNN" in kinds)
-        shapes = keras.tree.map_structure(lambda part: (part.shape, part.dtype), self._batch)
-        key = (self._traces.architecture, str(shapes), run)
-        if speed == "auto":
-            verdict = choice.remembered(key) if self._traces.architecture else None
-            verdict = verdict or choice.choose(run, self._seconds, self._refusal)
-            if self._traces.architecture:
-                choice.remember(key, verdict)
-        elif speed == "compiled" and not self._refusal():
-            verdict = choice.Verdict("compiled", self._seconds("compiled"), "by XLA")
-        else:
-            why = f"since {self._refusal()}" if speed == "compiled" else ""
-            seconds = None if run.total < choice.SHORT else self._seconds("steps")
-            verdict = choice.Verdict("steps", seconds, why)
-        return self._installed(verdict)
-
-    def _installed(self, verdict: choice.Verdict) -> Execution:
-        train, seconds = self._loop(verdict.way), verdict.seconds
-        steps = _steps_a_call(seconds, train.calls.batches)
-        train.calls.batches_a_call = steps
-        test, validation = self._validation(verdict.way, seconds, steps)
-        _install(self._model, train, test, steps)
-        # What Keras iterates over only counts: the loops have the batches.
-        counter = tf.data.Dataset.range(train.calls.batches)
-        is_whole = steps == train.calls.batches
-        words = [f"{steps} batches a call", *["a whole epoch"] * is_whole, verdict.why]
-        reason = ", ".join(word for word in words if word)
-        return Execution(verdict.way, steps, reason, counter, validation)
-
-    def _validation(self, way: str, seconds: float | None, steps: int) -> tuple[Any, Any]:
-        """Returns the function and the data of the validation pass."""
-        calls = self._source.validation_calls
-        if calls is None:
-            limit = tf.Variable(steps, dtype=tf.int64, trainable=False)
-            return stream_loop(self._model, self._model.test_step, limit), self._source.validation
-        if way == "compiled" and averages_over_rows(self._traces.architecture):
-            calls = calls.of_size(_VALIDATION_ROWS)
-        # As quick a call as one of training, which has no more steps than an epoch has.
-        several = min(calls.batches, math.ceil((self._source.steps or 1) / steps))
-        calls.batches_a_call = math.ceil(calls.batches / several)
-        test = RowLoop(self._traces, self._model, calls, training=False)
-        return test, tf.data.Dataset.range(math.ceil(calls.batches / calls.batches_a_call) * steps)
-
-    def _loop(self, way: str) -> RowLoop:
-        if way not in self._loops:
-            assert self._source.calls is not None
-            self._loops[way] = RowLoop(
-                self._traces, self._model, self._source.calls, compiled=way == "compiled"
-            )
-        return self._loops[way]
-
-    def _seconds(self, way: str) -> float:
-        """Measures a step, and leaves everything as it was."""
-        if way not in self._measured:
-            loop = self._loop(way)
-            # Tracing makes every variable that a step uses, also those that only a step of the
-            # user's knows, such as a second optimizer's.
-            loop.trace()
-            with preserved(self._model, self._traces.foreign):
-                self._measured[way] = loop.measured()
-        return self._measured[way]
-
-    def _refusal(self) -> str:
-        """Returns why the run can't be compiled, or nothing; compiles to find out."""
-        if self._refused is None:
-            self._refused = self._tried()
-        return self._refused
-
-    def _tried(self) -> str:
-        calls = self._loop("compiled").calls
-        if calls.holds_text:
-            return "XLA knows no strings"
-        if not calls.full_batches:
-            return "there are fewer rows than a batch has"
-        try:
-            self._seconds("compiled")
-        except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
-            return f"XLA refuses the model ({str(error).strip().splitlines()[0][:80]})"
-        return ""
-
-
-def _kinds_of_layers(model: keras.Model) -> set[str]:
-    """Returns "Conv" and "RNN", where a model has such layers."""
-    names = [kind.__name__ for layer in layers_of(model) for kind in type(layer).__mro__]
-    return {kind for kind in ("Conv", "RNN") if any(kind in name for name in names)}

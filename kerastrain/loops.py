@@ -8,6 +8,7 @@ the loop that XLA compiles, which rounds in another order.
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +20,7 @@ from kerastrain._kernels import fast_random
 from kerastrain.calls import Call, Calls
 from kerastrain.traces import Traces
 
-_SLOW, _QUICK = 0.1, 0.005  # s, of one step
-_FEW, _MANY = 4, 32  # steps to measure
+_LONG_ENOUGH = 0.03  # s, to measure
 
 
 class RowLoop:
@@ -51,8 +51,8 @@ class RowLoop:
         self._functions: dict[bool, Any] = {}
 
     def __call__(self, iterator: Any = None) -> Any:
-        """Runs the batches of a call; Keras's iterator only counts."""
-        return self._run(self.calls.next())
+        """Runs the batches of the next call; Keras's iterator only counts."""
+        return self.run(self.calls.next())
 
     def trace(self) -> None:
         """Traces, so that every variable is there."""
@@ -61,23 +61,27 @@ class RowLoop:
     def measured(self) -> float:
         """Returns the seconds of a step, on the first batches; the caller restores the state.
 
-        A first call warms up. Where one step is slow, it is the measure; the shorter a step, the
-        more of them it takes to hide what the call itself costs.
+        A first call warms up. The shorter a step, the more of them it takes to hide what the call
+        itself costs, and what else the machine does.
         """
         self._timed(0)
-        once = self._timed(1)
-        count = min(self.calls.full_batches, _FEW if once > _QUICK else _MANY)
-        if once > _SLOW or count < 2:
-            return once
-        return min(once, self._timed(count) / count)
+        most = max(1, self.calls.full_batches)
+        count, spent, least = 1, 0.0, math.inf
+        while True:
+            seconds = self._timed(count)
+            spent, least = spent + seconds, min(least, seconds / count)
+            if spent > _LONG_ENOUGH or count == most:
+                return least
+            count = min(4 * count, most)
 
     def _timed(self, count: int) -> float:
         start = time.perf_counter()
         call = dataclasses.replace(self.calls.first(), count=count)
-        keras.tree.map_structure(keras.ops.convert_to_numpy, self._run(call))
+        keras.tree.map_structure(keras.ops.convert_to_numpy, self.run(call))
         return time.perf_counter() - start
 
-    def _run(self, call: Call) -> Any:
+    def run(self, call: Call) -> Any:
+        """Runs the batches of a call, and returns the last one's logs."""
         end, full = call.first + call.count, self.calls.full_batches
         if not self._compiled:
             return self._between(call, call.first, end)
@@ -98,13 +102,10 @@ class RowLoop:
         return self._functions[compiled]
 
     def _traced(self, compiled: bool) -> Any:
-        # One graph for any number of rows, as Keras's own is; XLA compiles it for the one at hand.
-        parts = keras.tree.map_structure(
-            lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), self.calls.tensors
-        )
+        parts, size = self.calls.specs
         positions, number = self.calls.first().positions, tf.TensorSpec((), tf.int32)
         order = None if positions is None else tf.TensorSpec((None,), positions.dtype)
-        name = f"{'train' if self._training else 'test'} on {self.calls.batch_size}"
+        name = f"{'train' if self._training else 'test'} on {size}"
         with fast_random() if compiled else contextlib.nullcontext():
             return self._traces.traced(
                 name,

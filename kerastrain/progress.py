@@ -76,7 +76,9 @@ def progress_callback(
         surface = _Notebook()
     elif verbose != 2 and _in_terminal():
         surface = _Terminal()
-    return Progress(surface, epochs=epochs, steps=steps, best=best, stopped=stopped)
+    return Progress(
+        surface, epochs=epochs, steps=steps, best=best, stopped=stopped, announces=verbose == 1
+    )
 
 
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types.
@@ -97,13 +99,19 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         steps: int | None,
         best: Callable[[], tuple[str, int, float] | None],
         stopped: Callable[[], str],
+        announces: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
-        self._surface, self._clock = surface, clock
+        self._surface, self._announces, self._clock = surface, announces, clock
         self._epochs, self._steps = epochs, steps
         self._ask_best, self._ask_stopped = best, stopped
         self._running = False
+
+    def announce(self, text: str) -> None:
+        """Says something in a line of its own, where `verbose=1` was asked for."""
+        if self._announces:
+            _print(text)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the clock."""

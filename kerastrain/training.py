@@ -104,8 +104,9 @@ def fit(
             to pay for it, and takes the one that will be done first. In one process it chooses
             alike for runs that are alike; for the same bits in another, pass the way that
             `History.engine` names. What can't be had falls back to the next, and says why there.
-        verbose: 0 is silent, 1 one bar for the whole run, 2 a line an epoch; "auto" is a bar in a
-            terminal or notebook and a line an epoch elsewhere.
+        verbose: 0 is silent, 1 one bar for the whole run, after a line on the way that `speed`
+            takes, 2 a line an epoch; "auto" is a bar in a terminal or notebook and a line an epoch
+            elsewhere.
 
     Returns:
         What the run did; Keras's logs, the learning rate and the seconds of every epoch.
@@ -160,6 +161,8 @@ def fit(
     everyone = [facts, record, *callbacks, best.watcher, *([bar] if bar else [])]
     try:
         with engine.executing(model, speed, source, everyone, epochs) as execution:
+            if bar:
+                bar.announce(f'speed="{execution.way}": {execution.why}')
             reason = _train(model, source, execution, epochs, everyone)
     finally:
         if bar:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kerastrain.choice import Run, choose, remember, remembered
+from kerastrain.choice import Run, Verdict, choose, reconsidered, remember, remembered
 
 
 class Machine:
@@ -113,3 +113,51 @@ def test_what_was_chosen_once_is_chosen_again():
     assert remembered(key) is None
     remember(key, verdict := choose(Run(1, 1), {}.get, str))
     assert remembered(key) is verdict
+
+
+LEFT = Run(1000, 10)
+STEPS, COMPILED = Verdict("steps", 0.001, "so"), Verdict("compiled", 0.001, "so")
+
+
+@pytest.mark.parametrize(
+    "left, verdict, known, machine, expected, asked",
+    [
+        (LEFT, COMPILED, {"compiled": 0.9, "steps": 0.8}, Machine(), "compiled", []),
+        (LEFT, COMPILED, {"compiled": 0.9, "steps": 0.7}, Machine(), "steps", []),
+        (LEFT, STEPS, {"steps": 0.9, "compiled": 0.7}, Machine(), "compiled", []),
+        (LEFT, COMPILED, {"compiled": 0.0005}, Machine(), "compiled", []),
+        (LEFT, COMPILED, {"compiled": 0.0007}, Machine(steps=0.0001), "steps", ["steps"]),
+        (LEFT, STEPS, {"steps": 0.0002}, Machine(), "steps", []),
+        (LEFT, STEPS, {"steps": 0.002}, Machine(compiled=0.001), "compiled", ["compiled"]),
+        (LEFT, STEPS, {"steps": 0.002}, Machine(refusal="no"), "steps", []),
+        (
+            Run(1000, 10, convolves=True),
+            STEPS,
+            {"steps": 0.002},
+            Machine(compiled=0.001),
+            "steps",
+            [],
+        ),
+    ],
+    ids=[
+        "within the margin",
+        "steps are faster",
+        "compiled is faster",
+        "little enough",
+        "slow enough to measure",
+        "too little left to compile",
+        "enough left to compile",
+        "refused",
+        "convolutions",
+    ],
+)
+def test_what_the_epochs_took_is_held_against_the_other_way(
+    left, verdict, known, machine, expected, asked
+):
+    def seconds_of(way):
+        return known[way] if way in known else machine.seconds_of(way)
+
+    machine.asked.clear()
+    chosen = reconsidered(left, verdict, known, seconds_of, lambda: machine.refusal)
+    assert (chosen.way, machine.asked) == (expected, asked)
+    assert (chosen is verdict) == (expected == verdict.way)

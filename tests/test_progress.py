@@ -135,6 +135,12 @@ def test_a_file_and_a_dumb_terminal_get_a_line_an_epoch(monkeypatch, verbose):
     assert surface_of(verbose) is progress._Lines
 
 
+@pytest.mark.parametrize("verbose, printed", [("auto", ""), (1, "So.\n"), (2, "")])
+def test_what_is_announced_is_a_line_where_1_was_asked_for(capsys, verbose, printed):
+    progress.progress_callback(verbose, epochs=2).announce("So.")
+    assert capsys.readouterr().out == printed
+
+
 def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
     assert not progress._in_notebook()

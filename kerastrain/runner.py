@@ -1,0 +1,146 @@
+"""Runs rows in memory in the way that is done first, and changes it where it turns out slower."""
+
+import math
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerastrain import choice
+from kerastrain.calls import Calls
+from kerastrain.choice import Run, Verdict
+from kerastrain.loops import RowLoop
+from kerastrain.state import preserved
+from kerastrain.traces import Traces, averages_over_rows, layers_of
+
+_VALIDATION_ROWS = 1024  # a batch, where its size changes nothing but the rounding
+
+
+class Runner:
+    """What Keras calls as a training step, of many batches.
+
+    Args:
+        model: The compiled model.
+        traces: Traces or borrows the model's functions.
+        calls: The training batches.
+        epochs: How many there will be at most.
+
+    Attributes:
+        verdict: The way that is taken, and why; set by `choose`.
+    """
+
+    verdict: Verdict
+
+    def __init__(self, model: keras.Model, traces: Traces, calls: Calls, epochs: int) -> None:
+        self._model, self._traces, self._calls = model, traces, calls
+        kinds = _kinds_of_layers(model)
+        convolves = "Conv" in kinds and not tf.config.list_physical_devices("GPU")
+        self._run = Run(calls.batches, epochs, convolves, recurs="RNN" in kinds)
+        self._loops: dict[str, RowLoop] = {}
+        self._seconds: dict[str, float] = {}  # Of a step in each way, measured or run.
+        self._refused: str | None = None
+        self._plan: choice.Plan = {}
+        self._is_following = True
+        self._epoch, self._spent = -1, 0.0
+
+    def choose(self, speed: str) -> None:
+        """Takes the way that was asked for, or the one that will take the least time."""
+        key = (self._traces.architecture, *map(str, self._calls.specs), self._run)
+        if speed == "auto":
+            known = choice.remembered(key) if self._traces.architecture else None
+            self._is_following = known is not None
+            self._plan = known or {0: choice.choose(self._run, self._measured, self._refusal)}
+            if self._traces.architecture:
+                choice.remember(key, self._plan)
+        elif speed == "compiled" and not self._refusal():
+            self._plan = {0: Verdict("compiled", self._measured("compiled"), "by XLA")}
+        else:
+            why = f"since {self._refusal()}" if speed == "compiled" else ""
+            seconds = None if self._run.total < choice.SHORT else self._measured("steps")
+            self._plan = {0: Verdict("steps", seconds, why)}
+        self.verdict = self._plan[0]
+
+    def __call__(self, iterator: Any = None) -> Any:
+        """Runs the batches of a call; Keras's iterator only counts."""
+        call = self._calls.next()
+        if call.first == 0:
+            self._begin_epoch()
+        start = time.perf_counter()
+        logs = self._loop(self.verdict.way).run(call)
+        self._spent += time.perf_counter() - start
+        return logs
+
+    def validation(self, calls: Calls, calls_an_epoch: int) -> RowLoop:
+        """Returns what runs the validation's batches, in as many calls as an epoch has at most."""
+        if self.verdict.way == "compiled" and averages_over_rows(self._traces.architecture):
+            calls = calls.of_size(_VALIDATION_ROWS)
+        calls.batches_a_call = math.ceil(calls.batches / min(calls.batches, calls_an_epoch))
+        return RowLoop(self._traces, self._model, calls, training=False)
+
+    def _begin_epoch(self) -> None:
+        """Looks at what the epochs took, after the 2nd, 4th, 8th, and takes another way if it pays.
+
+        The first may have had to trace. A run that repeats another changes as that one did.
+        """
+        self._epoch += 1
+        seconds, self._spent = self._spent / self._run.steps, 0.0
+        is_time = self._epoch >= 2 and self._epoch & (self._epoch - 1) == 0
+        if is_time and not self._is_following and self.verdict.seconds is not None:
+            self._seconds[self.verdict.way] = seconds
+            left = self._run.after(self._epoch)
+            verdict = choice.reconsidered(
+                left, self.verdict, self._seconds, self._measured, self._refusal
+            )
+            if verdict.way != self.verdict.way:
+                self._plan[self._epoch] = verdict
+        self.verdict = self._plan.get(self._epoch, self.verdict)
+
+    def __str__(self) -> str:
+        changes = [
+            f"from epoch {epoch + 1} on {verdict.way}, {verdict.why}"
+            for epoch, verdict in self._plan.items()
+            if 0 < epoch <= self._epoch
+        ]
+        return ", ".join(word for word in (self._plan[0].why, *changes) if word)
+
+    def _loop(self, way: str) -> RowLoop:
+        if way not in self._loops:
+            self._loops[way] = RowLoop(
+                self._traces, self._model, self._calls, compiled=way == "compiled"
+            )
+        return self._loops[way]
+
+    def _measured(self, way: str) -> float:
+        """Returns what a step takes in seconds; measures it once, and leaves all as it was."""
+        if way not in self._seconds:
+            loop = self._loop(way)
+            # Tracing makes every variable that a step uses, also those that only a step of the
+            # user's knows, such as a second optimizer's.
+            loop.trace()
+            with preserved(self._model, self._traces.foreign):
+                self._seconds[way] = loop.measured()
+        return self._seconds[way]
+
+    def _refusal(self) -> str:
+        """Returns why the run can't be compiled, or nothing; compiles to find out."""
+        if self._refused is None:
+            self._refused = self._tried()
+        return self._refused
+
+    def _tried(self) -> str:
+        if self._calls.holds_text:
+            return "XLA knows no strings"
+        if not self._calls.full_batches:
+            return "there are fewer rows than a batch has"
+        try:
+            self._measured("compiled")
+        except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
+            return f"XLA refuses the model ({str(error).strip().splitlines()[0][:80]})"
+        return ""
+
+
+def _kinds_of_layers(model: keras.Model) -> set[str]:
+    """Returns "Conv" and "RNN", where a model has such layers."""
+    names = [kind.__name__ for layer in layers_of(model) for kind in type(layer).__mro__]
+    return {kind for kind in ("Conv", "RNN") if any(kind in name for name in names)}
