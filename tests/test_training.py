@@ -55,6 +55,12 @@ def trained():
     return model, history
 
 
+def test_verbose_1_says_first_how_the_run_goes(capsys):
+    history = fit(classifier(), X, Y, epochs=1, verbose=1)
+    way, why = history.engine.split(": ", 1)
+    assert capsys.readouterr().out.splitlines()[0] == f'speed="{way}": {why}'
+
+
 def test_a_history_holds_what_keras_logs_the_rate_and_the_seconds_of_every_epoch(trained):
     _, history = trained
     columns = ["accuracy", "learning_rate", "loss", "seconds", "val_accuracy", "val_loss"]
@@ -161,12 +167,6 @@ WEIGHT = np.linspace(0, 2, 60)
     ],
 )
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras's, at an unknown length.
-def test_verbose_1_says_first_how_the_run_goes(capsys):
-    history = fit(classifier(), X, Y, epochs=1, verbose=1)
-    way, why = history.engine.split(": ", 1)
-    assert capsys.readouterr().out.splitlines()[0] == f'speed="{way}": {why}'
-
-
 def test_in_the_same_order_the_losses_are_those_of_keras(make, data, arguments):
     sizes = {} if len(data()) == 1 else {"batch_size": 16}
     (x, *y), common = data(), {"epochs": 2, "shuffle": False, "verbose": 0}
