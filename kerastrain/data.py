@@ -1,4 +1,4 @@
-"""From what the user holds to what the steps eat: checks, splits, order, batches.
+"""From what the user holds to rows that can be trained on: checks, splits, the order of an epoch.
 
 The order of the rows in epoch `e` is a pure function of the seed and `e`, so that a run can be
 repeated, and resumed, from those two numbers alone.
@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import math
 import numbers
+import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -43,6 +44,11 @@ class Rows:
     def parts(self) -> Any:
         """What a step gets of a batch, as `model.fit` packs it: without `y` an array goes bare."""
         return keras.utils.pack_x_y_sample_weight(self.x, self.y, self.weight)
+
+    @property
+    def fit_in_memory(self) -> bool:
+        """Whether there is room for a copy of them, and for the training beside it."""
+        return _fit_in_memory(keras.tree.flatten(self.parts))
 
     def take(self, positions: np.ndarray) -> "Rows":
         """Returns the rows at some positions, copied."""
@@ -204,28 +210,22 @@ def split_positions(
     return np.setdiff1d(np.arange(n), validation, assume_unique=True), validation
 
 
-def as_tensors(rows: Rows) -> Any:
-    """Returns what a batch is, of all rows: tensors, from which batches are gathered."""
-    return keras.tree.map_structure(tf.convert_to_tensor, rows.parts)
+def as_keras_has_it(array: np.ndarray) -> np.ndarray:
+    """Returns floating-point numbers in Keras's precision, and others as they are."""
+    return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
 
 
-def batches(tensors: Any, order: EpochOrder, *, batch_size: int) -> tf.data.Dataset:
-    """Makes batches of the rows in the order of whichever epoch is current when they are asked for.
+def _fit_in_memory(arrays: list[np.ndarray]) -> bool:
+    return sum(array.nbytes for array in arrays) <= _free_memory() / 2
 
-    One gather a batch, from data that are tensors already: nothing is copied row by row.
 
-    Args:
-        tensors: All rows; see `as_tensors`.
-        order: Which of them each epoch visits.
-        batch_size: Rows a batch; the last one may have fewer.
-    """
-
-    def batch(number: tf.Tensor) -> Any:
-        chosen = order.current[number * batch_size : (number + 1) * batch_size]
-        return keras.tree.map_structure(lambda part: tf.gather(part, chosen), tensors)
-
-    steps = math.ceil(len(order) / batch_size)
-    return tf.data.Dataset.range(steps).map(batch).prefetch(tf.data.AUTOTUNE)
+def _free_memory() -> float:
+    """Returns the bytes that a program can still have; infinity where that isn't told."""
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return math.inf
 
 
 def _at(arrays: Arrays, positions: np.ndarray) -> Arrays:
@@ -257,7 +257,7 @@ def _as_array(function: str, argument: str, value: Any) -> np.ndarray:
     if array.ndim == 0:
         raise invalid(function, argument, must, f"{argument}={show(value)}", kind=TypeError)
     if array.dtype.kind == "f":
-        return array.astype(keras.config.floatx(), copy=False)
+        return as_keras_has_it(array) if _fit_in_memory([array]) else array
     if array.dtype.kind in "biuV":  # V: bfloat16 and its kin.
         return array
     if array.dtype.kind in "OUST":
@@ -294,7 +294,9 @@ def _check_lengths(function: str, parts: dict[str, Arrays]) -> None:
 
 def _check_finite(function: str, argument: str, arrays: Arrays) -> None:
     for array in keras.tree.flatten(arrays) if arrays is not None else ():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind != "f" or not _fit_in_memory([array]):
+            continue  # What has to be read from a disk takes as long to check as to train on.
+        if not np.isfinite(array).all():
             bad = int(array.size - np.isfinite(array).sum())
             must = "hold finite numbers only"
             raise invalid(function, argument, must, f"NaN or infinity in {bad} of {array.size}")

@@ -151,8 +151,8 @@ def _install_stream(model: keras.Model, source: Source, speed: str) -> Execution
     steps = _steps_a_call(_seconds_of_stream(model, source, train, limit), source.steps)
     limit.assign(steps)
     _install(model, train, stream_loop(model, model.test_step, limit), steps)
-    note = ", since a stream isn't compiled" if speed == "compiled" else ""
-    reason = f"{steps} batches a call{note}"
+    why = source.why_stream or ("since a stream isn't compiled" if speed == "compiled" else "")
+    reason = ", ".join(filter(None, (f"{steps} batches a call", why)))
     return Execution("steps", steps, reason, source.train, source.validation)
 
 

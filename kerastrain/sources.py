@@ -13,12 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from kerastrain._checks import invalid, real_number, show
+from kerastrain.batches import as_tensors, batches, batches_read
 from kerastrain.calls import Calls
 from kerastrain.data import (
     EpochOrder,
     Rows,
-    as_tensors,
-    batches,
     is_stream,
     rows_of,
     split_positions,
@@ -37,6 +36,7 @@ class Source:
         steps: Batches an epoch; `None` where only the end will tell.
         probe: The first training batch, again and again, for measuring a step on it.
         calls: The same batches, of rows in memory, counted out to calls; `None` for a stream.
+        why_stream: Why rows come as a stream all the same; empty for others.
         validation_calls: Likewise the validation's; `None` without one too.
         begin_epoch: Called at the beginning of every epoch with its number.
         class_weight: Left for Keras to apply; arrays have it in their weights already.
@@ -49,6 +49,7 @@ class Source:
     probe: tf.data.Dataset
     begin_epoch: Callable[[int], None]
     calls: Calls | None = None
+    why_stream: str = ""
     validation_calls: Calls | None = None
     class_weight: Mapping[int, float] | None = None
     shuffle: bool = False
@@ -83,15 +84,19 @@ def source_for(
     _check_rows(model, rows)
     labels = class_of_each_row(model, rows.y)
     validation = _validation(model, validation_data, rows)
-    positions = np.arange(len(rows))
+    positions, held_out = np.arange(len(rows)), None
     if fraction:
         positions, held_out = split_positions(
             len(rows), fraction, seed=seed, shuffle=shuffle, labels=labels
         )
-        validation = rows.take(held_out)
+        # Rows that are too many to be copied stay where they are.
+        validation = rows.take(held_out) if rows.fit_in_memory else rows
     weighted = with_class_weight(rows, class_weight, labels)
     order = EpochOrder(positions, seed=seed, shuffle=shuffle)
-    return _with_validation(_of_rows(weighted, order, batch_size), validation, batch_size)
+    source = _of_rows(weighted, order, batch_size)
+    return _with_validation(
+        source, validation, batch_size, held_out if validation is rows else None
+    )
 
 
 def _check_alone(y: Any, sample_weight: Any, fraction: float, batch_size: int) -> None:
@@ -199,7 +204,17 @@ def _check_same_shape(name: str, came: Any, other: str, wanted: Any) -> None:
 
 
 def _of_rows(rows: Rows, order: EpochOrder, batch_size: int) -> Source:
-    """Makes the batches of rows in memory; the last one may have fewer rows."""
+    """Makes the batches of rows; the last one may have fewer rows."""
+    if not rows.fit_in_memory:
+        train = batches_read(rows, order, batch_size=batch_size)
+        return Source(
+            train=train,
+            validation=None,
+            steps=math.ceil(len(order) / batch_size),
+            probe=train.take(1).cache().repeat(),
+            begin_epoch=order.begin_epoch,
+            why_stream="since the rows would take more than half of the free memory",
+        )
     tensors = as_tensors(rows)
     train = batches(tensors, order, batch_size=batch_size)
     return Source(
@@ -235,11 +250,19 @@ def _of_stream(
     )
 
 
-def _with_validation(source: Source, validation: Any, batch_size: int) -> Source:
+def _with_validation(
+    source: Source, validation: Any, batch_size: int, positions: np.ndarray | None = None
+) -> Source:
     """Adds the batches of the validation pass: of rows in the order in which they stand."""
     if not isinstance(validation, Rows):
         return dataclasses.replace(source, validation=validation)
-    tensors, order = as_tensors(validation), EpochOrder(np.arange(len(validation)), shuffle=False)
+    if positions is None:
+        positions = np.arange(len(validation))
+    order = EpochOrder(positions, shuffle=False)
+    if not validation.fit_in_memory:
+        stream = batches_read(validation, order, batch_size=batch_size)
+        return dataclasses.replace(source, validation=stream)
+    tensors = as_tensors(validation)
     return dataclasses.replace(
         source,
         validation=batches(tensors, order, batch_size=batch_size),

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from kerastrain.batches import as_tensors
 from kerastrain.calls import Calls
-from kerastrain.data import EpochOrder, as_tensors, rows_of
+from kerastrain.data import EpochOrder, rows_of
 
 
 def calls_of(n, batch_size, shuffle=True, batches_a_call=None, rows=None):

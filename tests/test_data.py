@@ -1,4 +1,4 @@
-"""Arrays to batches: checks, splits, the order of an epoch, the weights of classes."""
+"""Arrays to rows: checks, splits, the order of an epoch, the weights of classes."""
 
 import keras
 import numpy as np
@@ -9,8 +9,6 @@ import kerastrain as ktr
 from kerastrain.data import (
     EpochOrder,
     Rows,
-    as_tensors,
-    batches,
     is_stream,
     rows_of,
     split_positions,
@@ -63,69 +61,6 @@ def test_drawing_an_order_leaves_numpys_generator_alone():
     EpochOrder(np.arange(50), seed=1, shuffle=True).of_epoch(3)
     split_positions(50, 0.2, seed=1)
     assert repr(np.random.get_state()) == before
-
-
-# Batches.
-
-
-def fixed_batches(rows, batch_size):
-    """Batches of all rows as they stand."""
-    order = EpochOrder(np.arange(len(rows)), shuffle=False)
-    return batches(as_tensors(rows), order, batch_size=batch_size)
-
-
-def test_batches_follow_the_order_of_the_current_epoch():
-    order = EpochOrder(np.arange(10), seed=1, shuffle=True)
-    dataset = batches(as_tensors(Rows(TEN, TEN * 2)), order, batch_size=4)
-    for epoch in (0, 1, 1, 0):
-        order.begin_epoch(epoch)
-        pairs = [(x.numpy().tolist(), y.numpy().tolist()) for x, y in dataset]
-        wanted = order.of_epoch(epoch).tolist()
-        assert [len(x) for x, _ in pairs] == [4, 4, 2]
-        assert [row for x, _ in pairs for row in x] == wanted
-        assert [row for _, y in pairs for row in y] == [2 * row for row in wanted]
-
-
-@pytest.mark.parametrize("batch_size, sizes", [(1, [1] * 10), (5, [5, 5]), (16, [10])])
-def test_fixed_batches_keep_the_rows_as_they_stand(batch_size, sizes):
-    dataset = fixed_batches(Rows(TEN, TEN, TEN), batch_size=batch_size)
-    parts = [[part.numpy().tolist() for part in batch] for batch in dataset]
-    assert [len(x) for x, _, _ in parts] == sizes
-    assert [row for x, _, _ in parts for row in x] == TEN.tolist()
-    assert int(dataset.cardinality()) == len(sizes)
-
-
-def test_batches_of_tuples_dicts_and_strings_keep_their_structure():
-    words = np.array([f"word {n}" for n in range(10)], dtype=object)
-    rows = Rows({"words": words, "numbers": TEN}, (TEN, TEN + 1))
-    ((x, y),) = fixed_batches(rows, batch_size=10)
-    assert x["words"].numpy()[3] == b"word 3"
-    assert x["numbers"].numpy().tolist() == TEN.tolist()
-    assert [float(part[0]) for part in y] == [0.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    "rows, parts",
-    [
-        (Rows(TEN, None), TEN),
-        (Rows((TEN, TEN), None), ((TEN, TEN),)),
-        (Rows({"a": TEN}, None), {"a": TEN}),
-        (Rows(TEN, TEN), (TEN, TEN)),
-        (Rows(TEN, TEN, TEN), (TEN, TEN, TEN)),
-    ],
-    ids=["x", "tuple", "dict", "x-y", "x-y-weight"],
-)
-def test_a_step_gets_its_batch_packed_as_keras_packs_it(rows, parts):
-    keras.tree.assert_same_structure(rows.parts, parts)
-    keras.tree.assert_same_structure(next(iter(fixed_batches(rows, batch_size=2))), parts)
-
-
-def test_rows_taken_are_copies():
-    rows = Rows(TEN.copy(), {"a": TEN}, None)
-    taken = rows.take(np.array([1, 8]))
-    rows.x[:] = 0
-    assert (taken.x.tolist(), taken.y["a"].tolist(), taken.weight) == ([1, 8], [1, 8], None)
-    assert len(taken) == 2
 
 
 # What counts as rows.

@@ -30,6 +30,7 @@ RANKS = {
     "datasets": 3,
     "callbacks": 3,
     "progress": 3,
+    "batches": 2.5,
     "calls": 2.5,
     "sources": 3,
     "_bookkeeping": 4,
@@ -107,6 +108,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
     assert speakers == [
         "_kernels",
+        "batches",
         "calls",
         "data",
         "engine",
