@@ -32,6 +32,8 @@ def losses_of(builder, x, y, speed, a_layer=None, params=None, **arguments):
     return history
 
 
+WAYS = ("plain", "steps", "compiled")
+
 CASES = [
     ("dense", IMAGES, CLASSES, {}),
     ("regression", TABLE, SUMS, {}),
@@ -49,6 +51,30 @@ def test_compiled_follows_plain(builder, x, y, params):
         np.testing.assert_allclose(
             compiled.history[column], plain.history[column], rtol=1e-4, err_msg=column
         )
+
+
+@pytest.mark.parametrize(("builder", "x", "y", "params"), CASES, ids=[case[0] for case in CASES])
+def test_compiled_follows_plain_for_a_hundred_steps(builder, x, y, params):
+    one_step_an_epoch = {"epochs": 100, "batch_size": len(x)}
+    plain = losses_of(builder, x, y, "plain", params=params, **one_step_an_epoch)
+    compiled = losses_of(builder, x, y, "compiled", params=params, **one_step_an_epoch)
+    np.testing.assert_allclose(compiled.history["loss"], plain.history["loss"], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_with_dropout_the_ways_reach_the_same_loss():
+    data = ktr.load_dataset("fashion_mnist_small")
+
+    def best(speed, seed):
+        arguments = {"a_layer": keras.layers.Dropout(0.3), "epochs": 8, "verbose": 0}
+        _, history = ktr.build_and_fit("dense", data, seed=seed, speed=speed, **arguments)
+        return history.best["val_loss"]
+
+    losses = {speed: [best(speed, seed) for seed in range(10)] for speed in WAYS}
+    assert losses["steps"] == losses["plain"]
+    difference = np.mean(losses["compiled"]) - np.mean(losses["plain"])
+    variances = [np.var(losses[speed], ddof=1) / 10 for speed in ("compiled", "plain")]
+    assert abs(difference) <= 2 * np.sqrt(sum(variances))
 
 
 @pytest.mark.parametrize(
