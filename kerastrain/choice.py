@@ -62,8 +62,18 @@ class Verdict:
     why: str
 
 
-Plan = dict[int, Verdict]
-"""From the epochs, counted from 0, that began with a new verdict to that verdict."""
+@dataclasses.dataclass
+class Plan:
+    """What was decided in the course of a run, for the next one that is like it.
+
+    Attributes:
+        verdicts: From the epochs, counted from 0, that began with a new verdict to that verdict.
+        looked: The last epoch that began with a look at what the ones before it took.
+    """
+
+    verdicts: dict[int, Verdict]
+    looked: int = 0
+
 
 _plans: dict[object, Plan] = {}
 
@@ -78,7 +88,7 @@ def choose(run: Run, seconds_of: Callable[[str], float], refusal_of: Callable[[]
 
     Example:
         >>> choose(Run(100, 10), {"steps": 0.01, "compiled": 0.002}.get, str).why
-        '10.00 ms a step, not worth compiling'
+        '10.0 ms a step, not worth compiling'
         >>> choose(Run(363, 100), {"steps": 1e-4, "compiled": 1e-5}.get, str).way
         'compiled'
     """
@@ -117,9 +127,9 @@ def reconsidered(
 
     Example:
         >>> known = {"steps": 0.010, "compiled": 0.015}
-        >>> taken = Verdict("compiled", 0.008, "8.00 ms a step, 10.00 ms uncompiled")
+        >>> taken = Verdict("compiled", 0.008, "8.00 ms a step, 10.0 ms uncompiled")
         >>> reconsidered(Run(100, 8), taken, known, known.get, str).why
-        'whose step takes 10.00 ms, and not 15.00 ms'
+        'whose step takes 10.0 ms, and not 15.0 ms'
     """
     other = "compiled" if verdict.way == "steps" else "steps"
     now = known[verdict.way]
@@ -164,4 +174,4 @@ def _faster(steps: float, compiled: float) -> Verdict:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:.2f} ms"
+    return f"{1000 * seconds:#.3g} ms"

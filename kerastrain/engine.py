@@ -9,14 +9,14 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerastrain.calls import Calls
-from kerastrain.loops import each_batch, stream_loop
+from kerastrain.loops import RowLoop, StreamLoop, each_batch
 from kerastrain.runner import Runner
 from kerastrain.sources import Source
 from kerastrain.state import preserved
@@ -117,7 +117,8 @@ def sees_every_batch(callback: Any) -> bool:
     """
     if getattr(callback, "sees_groups", False):
         return False
-    if isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_freq == "epoch":
+    savers = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
+    if isinstance(callback, savers) and callback.save_freq == "epoch":
         return False
     if isinstance(callback, keras.callbacks.TensorBoard) and callback.update_freq == "epoch":
         return bool(callback.write_steps_per_second)
@@ -146,25 +147,22 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
 
 def _install_stream(model: keras.Model, source: Source, speed: str) -> Execution:
     """Puts functions that take many batches off Keras's iterator where Keras looks for its own."""
-    limit = tf.Variable(1, dtype=tf.int64, trainable=False)
-    train = stream_loop(model, model.train_step, limit)
-    steps = _steps_a_call(_seconds_of_stream(model, source, train, limit), source.steps)
-    limit.assign(steps)
-    _install(model, train, stream_loop(model, model.test_step, limit), steps)
+    train, test = StreamLoop(model, model.train_step), StreamLoop(model, model.test_step)
+    steps = _steps_a_call(_seconds_of_stream(model, source, train), source.steps)
+    _install(model, train, test, steps)
     why = source.why_stream or ("since a stream isn't compiled" if speed == "compiled" else "")
-    reason = ", ".join(filter(None, (f"{steps} batches a call", why)))
+    reason = ", ".join(filter(None, (_batches(steps), why)))
     return Execution("steps", steps, reason, source.train, source.validation)
 
 
-def _seconds_of_stream(model: keras.Model, source: Source, train: Any, limit: tf.Variable) -> float:
+def _seconds_of_stream(model: keras.Model, source: Source, train: StreamLoop) -> float:
     """Measures one step on one batch."""
     batches = iter(source.probe)
     # Tracing makes every variable that a step uses, also those that only a step of the user's
     # knows, such as a second optimizer's.
-    variables = train.get_concrete_function(batches).variables
-    with preserved(model, variables):
+    with preserved(model, train.trace(batches)):
         train(batches)
-        limit.assign(_PROBE_STEPS)
+        train.limit.assign(_PROBE_STEPS)
         start = time.perf_counter()
         keras.tree.map_structure(keras.ops.convert_to_numpy, train(batches))
         return (time.perf_counter() - start) / _PROBE_STEPS
@@ -174,10 +172,9 @@ def _install_rows(model: keras.Model, source: Source, calls: Calls, runner: Runn
     """Puts functions that take many batches of rows in memory where Keras looks for its own."""
     verdict = runner.verdict
     steps = calls.batches_a_call = _steps_a_call(verdict.seconds, calls.batches)
-    if source.validation_calls is None:
-        limit = tf.Variable(steps, dtype=tf.int64, trainable=False)
-        test, validation = stream_loop(model, model.test_step, limit), source.validation
-    else:
+    test: StreamLoop | RowLoop = StreamLoop(model, model.test_step)
+    validation = source.validation
+    if source.validation_calls is not None:
         test = runner.validation(source.validation_calls, math.ceil(calls.batches / steps))
         counted = math.ceil(test.calls.batches / test.calls.batches_a_call) * steps
         validation = tf.data.Dataset.range(counted)
@@ -185,16 +182,35 @@ def _install_rows(model: keras.Model, source: Source, calls: Calls, runner: Runn
     # What Keras iterates over only counts: the loops have the batches.
     counter = tf.data.Dataset.range(calls.batches)
     whole = ", a whole epoch" if steps == calls.batches else ""
-    return Execution(
-        verdict.way, steps, f"{steps} batches a call{whole}", counter, validation, runner
-    )
+    return Execution(verdict.way, steps, f"{_batches(steps)}{whole}", counter, validation, runner)
 
 
 def _install(model: keras.Model, train: Any, test: Any, steps: int) -> None:
     model.steps_per_execution = steps
-    model.train_function, model.test_function = train, test
+    model.train_function = _for_any(train, model, model.train_step, steps)
+    model.test_function = _for_any(test, model, model.test_step, steps)
     if type(model).make_predict_function is keras.Model.make_predict_function:
         model.predict_function = each_batch(model)
+
+
+def _for_any(ours: Any, model: keras.Model, step: Any, steps: int) -> Callable[[Any], Any]:
+    """Returns a function for our batches, and for those with which a callback may come."""
+    if isinstance(ours, StreamLoop):
+        ours.limit.assign(steps)
+        return ours
+    others = StreamLoop(model, step)
+    others.limit.assign(steps)
+
+    def function(iterator: Any) -> Any:
+        spec = getattr(iterator, "element_spec", None)
+        is_counter = isinstance(spec, tf.TensorSpec) and spec.shape.rank == 0
+        return ours(iterator) if is_counter else others(iterator)
+
+    return function
+
+
+def _batches(steps: int) -> str:
+    return f"{steps} batch{'es' * (steps > 1)} a call"
 
 
 def _steps_a_call(seconds: float | None, steps: int | None) -> int:

@@ -1,7 +1,7 @@
 """Many steps in one call: what Keras calls as one training or validation step.
 
 `model.fit` runs the epochs as ever; a `RowLoop` takes its batches from rows in memory and not from
-Keras's iterator, a `stream_loop` from the iterator. Both give the bits of single steps, but for
+Keras's iterator, a `StreamLoop` from the iterator. Both give the bits of single steps, but for
 the loop that XLA compiles, which rounds in another order.
 """
 
@@ -61,10 +61,10 @@ class RowLoop:
     def measured(self) -> float:
         """Returns the seconds of a step, on the first batches; the caller restores the state.
 
-        A first call warms up. The shorter a step, the more of them it takes to hide what the call
+        A first step warms up. The shorter a step, the more of them it takes to hide what the call
         itself costs, and what else the machine does.
         """
-        self._timed(0)
+        self._timed(1)
         most = max(1, self.calls.full_batches)
         count, spent, least = 1, 0.0, math.inf
         while True:
@@ -125,8 +125,13 @@ class RowLoop:
         size = self.calls.batch_size
         step, is_kerass = self._step()
         # Keras's own step logs what the metrics hold, which can be asked once, after the loop.
-        logs = {} if is_kerass else _empty_logs(step, batch(first))
-        logs = tf.while_loop(lambda number, _: number < end, body, (first, logs))[1]
+        logs, shapes = ({}, {}) if is_kerass else _empty_logs(step, batch(first))
+        logs = tf.while_loop(
+            lambda number, _: number < end,
+            body,
+            (first, logs),
+            shape_invariants=(tf.TensorShape(()), shapes),
+        )[1]
         return logs or self._model.get_metrics_result()
 
     def _step(self) -> tuple[Callable[[Any], Any], bool]:
@@ -134,7 +139,12 @@ class RowLoop:
         step = getattr(self._model, name)
         if self._model.jit_compile:
             step = tf.function(step, autograph=False, jit_compile=True)
-        return step, getattr(type(self._model), name) is getattr(keras.Model, name)
+        return step, all(_is_kerass(self._model, method) for method in (name, "compute_metrics"))
+
+
+def _is_kerass(model: keras.Model, method: str) -> bool:
+    """Tells whether a method is Keras's own, overridden neither in a class nor on the model."""
+    return getattr(getattr(model, method), "__func__", None) is getattr(keras.Model, method)
 
 
 def _exactly(parts: Any, positions: Any, first: Any, size: int) -> Any:
@@ -159,48 +169,72 @@ def _up_to(parts: Any, positions: Any, first: Any, size: int) -> Any:
     return keras.tree.map_structure(lambda part: tf.gather(part, chosen), parts)
 
 
-def _empty_logs(step: Callable[[Any], Any], batch: Any) -> Any:
-    """The loop must know beforehand what a step of the user's own logs."""
+def _empty_logs(step: Callable[[Any], Any], batch: Any) -> tuple[Any, Any]:
+    """Returns what a step of the user's own logs, but empty, and the shapes that it will have."""
     logs = tf.function(step, autograph=False).get_concrete_function(batch).structured_outputs
-    return keras.tree.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
+
+    def empty(log: Any) -> Any:
+        return tf.zeros([side or 0 for side in log.shape], log.dtype)
+
+    shapes = keras.tree.map_structure(lambda log: log.shape, logs)
+    return keras.tree.map_structure(empty, logs), shapes
 
 
-def stream_loop(model: keras.Model, step: Callable[[Any], Any], limit: tf.Variable) -> Any:
-    """Makes what Keras expects in `model.train_function`: an iterator in, the last logs out.
+class StreamLoop:
+    """What Keras expects in `model.train_function`: an iterator in, the last logs out.
 
-    The limit is a variable, so that finding the right one costs no second tracing.
+    Args:
+        model: A compiled model.
+        step: Its `train_step` or `test_step`.
+
+    Attributes:
+        limit: How many batches a call runs; a variable, so that finding the right one costs no
+            second tracing.
     """
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def one_step(batch: Any) -> Any:
-        # Keras hands a missing part of a generator's batch over as an empty Optional.
-        parts = keras.tree.map_structure(
-            lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
-        )
-        return step(parts)
+    def __init__(self, model: keras.Model, step: Callable[[Any], Any]) -> None:
+        self.limit = tf.Variable(1, dtype=tf.int64, trainable=False)
 
-    traced_step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
+        @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def one_step(batch: Any) -> Any:
+            # Keras hands a missing part of a generator's batch over as an empty Optional.
+            parts = keras.tree.map_structure(
+                lambda part: None if isinstance(part, tf.experimental.Optional) else part, batch
+            )
+            return step(parts)
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def run(iterator: Any) -> Any:
+        self._step = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
+        do_not_convert = tf.autograph.experimental.do_not_convert
+        self._loop = tf.function(do_not_convert(self._run), reduce_retracing=True)
+
+    def __call__(self, iterator: Any) -> Any:
+        """Runs the next batches."""
+        if isinstance(iterator, tf.data.Iterator):
+            return self._loop(iterator)
+        # `train_on_batch` and its kin come with a generator of one batch.
+        return [self._step(batch) for batch in iterator][-1]
+
+    def trace(self, batches: Any) -> list[tf.Variable]:
+        """Traces, so that every variable is there, and returns those that a step uses."""
+        return list(self._loop.get_concrete_function(batches).variables)
+
+    def _run(self, iterator: Any) -> Any:
         def unfinished(done: Any, more: Any, _: Any) -> Any:
-            return tf.logical_and(more, done < limit)
+            return tf.logical_and(more, done < self.limit)
 
         def next_step(done: Any, _: Any, logs: Any) -> Any:
             batch = iterator.get_next_as_optional()
             more, logs = tf.cond(
                 batch.has_value(),
-                lambda: (True, traced_step(batch.get_value())),
+                lambda: (True, self._step(batch.get_value())),
                 lambda: (False, logs),
             )
             return done + 1, more, logs
 
         # The first step stands outside the loop to tell the loop what logs look like.
-        logs = traced_step(iterator.get_next())
+        logs = self._step(iterator.get_next())
         one = tf.constant(1, dtype=tf.int64)
         return tf.while_loop(unfinished, next_step, (one, True, logs))[2]
-
-    return tf.function(run, reduce_retracing=True)
 
 
 def each_batch(model: keras.Model) -> Callable[[list[Any]], Any]:

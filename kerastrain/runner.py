@@ -1,6 +1,7 @@
 """Runs rows in memory in the way that is done first, and changes it where it turns out slower."""
 
 import math
+import textwrap
 import time
 from typing import Any
 
@@ -8,13 +9,12 @@ import keras
 import tensorflow as tf
 
 from kerastrain import choice
+from kerastrain.architecture import layers_of, rows_a_validation_batch
 from kerastrain.calls import Calls
 from kerastrain.choice import Run, Verdict
 from kerastrain.loops import RowLoop
-from kerastrain.state import preserved
-from kerastrain.traces import Traces, averages_over_rows, layers_of
-
-_VALIDATION_ROWS = 1024  # a batch, where its size changes nothing but the rounding
+from kerastrain.state import preserved, variables_of
+from kerastrain.traces import Traces
 
 
 class Runner:
@@ -40,26 +40,30 @@ class Runner:
         self._loops: dict[str, RowLoop] = {}
         self._seconds: dict[str, float] = {}  # Of a step in each way, measured or run.
         self._refused: str | None = None
-        self._plan: choice.Plan = {}
-        self._is_following = True
+        self._measures = False
         self._epoch, self._spent = -1, 0.0
 
     def choose(self, speed: str) -> None:
         """Takes the way that was asked for, or the one that will take the least time."""
-        key = (self._traces.architecture, *map(str, self._calls.specs), self._run)
         if speed == "auto":
-            known = choice.remembered(key) if self._traces.architecture else None
-            self._is_following = known is not None
-            self._plan = known or {0: choice.choose(self._run, self._measured, self._refusal)}
-            if self._traces.architecture:
-                choice.remember(key, self._plan)
+            self._measures = True
+            # A plan is as good for a model that can't share its graph as for one that can.
+            shapes = [(str(v.shape), v.dtype) for v in variables_of(self._model)]
+            like = self._traces.architecture or f"{type(self._model)} {shapes}"
+            key = (like, str(self._calls.specs), self._run)
+            plan = choice.remembered(key)
+            if plan is None:
+                verdict = choice.choose(self._run, self._measured, self._refusal)
+                plan = choice.Plan({0: verdict})
+                choice.remember(key, plan)
+            self._plan = plan
         elif speed == "compiled" and not self._refusal():
-            self._plan = {0: Verdict("compiled", self._measured("compiled"), "by XLA")}
+            self._plan = choice.Plan({0: Verdict("compiled", self._measured("compiled"), "by XLA")})
         else:
-            why = f"since {self._refusal()}" if speed == "compiled" else ""
+            why = f"since {self._refusal()}" if speed == "compiled" else "as asked"
             seconds = None if self._run.total < choice.SHORT else self._measured("steps")
-            self._plan = {0: Verdict("steps", seconds, why)}
-        self.verdict = self._plan[0]
+            self._plan = choice.Plan({0: Verdict("steps", seconds, why)})
+        self.verdict = self._plan.verdicts[0]
 
     def __call__(self, iterator: Any = None) -> Any:
         """Runs the batches of a call; Keras's iterator only counts."""
@@ -68,41 +72,48 @@ class Runner:
             self._begin_epoch()
         start = time.perf_counter()
         logs = self._loop(self.verdict.way).run(call)
+        for log in keras.tree.flatten(logs)[:1]:
+            keras.ops.convert_to_numpy(log)  # Waits for a GPU, or the time would be that of asking.
         self._spent += time.perf_counter() - start
         return logs
 
     def validation(self, calls: Calls, calls_an_epoch: int) -> RowLoop:
         """Returns what runs the validation's batches, in as many calls as an epoch has at most."""
-        if self.verdict.way == "compiled" and averages_over_rows(self._traces.architecture):
-            calls = calls.of_size(_VALIDATION_ROWS)
+        rows = rows_a_validation_batch(self._model, self._traces.architecture)
+        if self.verdict.way == "compiled" and rows and rows > calls.batch_size:
+            calls = calls.of_size(rows)
         calls.batches_a_call = math.ceil(calls.batches / min(calls.batches, calls_an_epoch))
         return RowLoop(self._traces, self._model, calls, training=False)
 
     def _begin_epoch(self) -> None:
         """Looks at what the epochs took, after the 2nd, 4th, 8th, and takes another way if it pays.
 
-        The first may have had to trace. A run that repeats another changes as that one did.
+        The first may have had to trace. A run that is like another changes where that one did, and
+        looks for itself where that one had ended.
         """
         self._epoch += 1
-        seconds, self._spent = self._spent / self._run.steps, 0.0
+        plan, seconds, self._spent = self._plan, self._spent / self._run.steps, 0.0
         is_time = self._epoch >= 2 and self._epoch & (self._epoch - 1) == 0
-        if is_time and not self._is_following and self.verdict.seconds is not None:
+        is_measured = self._measures and self.verdict.seconds is not None
+        if is_time and is_measured and self._epoch > plan.looked:
+            plan.looked = self._epoch
             self._seconds[self.verdict.way] = seconds
             left = self._run.after(self._epoch)
             verdict = choice.reconsidered(
                 left, self.verdict, self._seconds, self._measured, self._refusal
             )
             if verdict.way != self.verdict.way:
-                self._plan[self._epoch] = verdict
-        self.verdict = self._plan.get(self._epoch, self.verdict)
+                plan.verdicts[self._epoch] = verdict
+        self.verdict = plan.verdicts.get(self._epoch, self.verdict)
 
     def __str__(self) -> str:
+        verdicts = self._plan.verdicts
         changes = [
             f"from epoch {epoch + 1} on {verdict.way}, {verdict.why}"
-            for epoch, verdict in self._plan.items()
+            for epoch, verdict in verdicts.items()
             if 0 < epoch <= self._epoch
         ]
-        return ", ".join(word for word in (self._plan[0].why, *changes) if word)
+        return ", ".join(word for word in (verdicts[0].why, *changes) if word)
 
     def _loop(self, way: str) -> RowLoop:
         if way not in self._loops:
@@ -133,10 +144,15 @@ class Runner:
             return "XLA knows no strings"
         if not self._calls.full_batches:
             return "there are fewer rows than a batch has"
+        losses = [metric for metric in self._model.metrics if metric.name.endswith("loss")]
+        if len(losses) > 1 and self._calls.batches > self._calls.full_batches:
+            # Keras weights each output's loss by the batch size that it knows when it traces.
+            return "the model has several losses, and the last batch has fewer rows"
         try:
             self._measured("compiled")
         except (tf.errors.OpError, NotImplementedError, TypeError, ValueError) as error:
-            return f"XLA refuses the model ({str(error).strip().splitlines()[0][:80]})"
+            first = str(error).strip().splitlines()[0]
+            return f"XLA refuses the model: {textwrap.shorten(first, 70, placeholder=' …')}"
         return ""
 
 

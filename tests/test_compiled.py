@@ -190,7 +190,7 @@ def test_a_layer_that_kernels_refuses_is_left_to_the_steps():
     history = fitted(model, TABLE, SUMS, "compiled")
     assert len(history) == 3
     assert history.engine.startswith("steps: ")
-    assert ", since XLA refuses the model (" in history.engine
+    assert ", since XLA refuses the model: " in history.engine
 
 
 def test_a_callback_that_wants_every_batch_still_gets_it():

@@ -108,7 +108,7 @@ def test_steps_give_the_bits_of_plain_where_calls_end_within_an_epoch(monkeypatc
     monkeypatch.setattr(engine, "_steps_a_call", lambda *arguments: min(3, measured(*arguments)))
     plain, plain_state, _ = run(dense, X, Y, validation_data=(X, Y), speed="plain")
     steps, steps_state, way = run(dense, X, Y, validation_data=(X, Y), speed="steps")
-    assert way == "steps: 3 batches a call"
+    assert way == "steps: 3 batches a call, as asked"
     assert steps == plain
     assert_same_bits(steps_state, plain_state)
 
@@ -243,7 +243,7 @@ def test_the_group_size_that_was_compiled_in_comes_back_after_steps():
     model = dense()
     model.compile("sgd", model.loss, steps_per_execution=7)
     history = ktr.fit(model, X, Y, batch_size=16, speed="steps", verbose=0)
-    assert history.engine == "steps: 4 batches a call, a whole epoch"
+    assert history.engine == "steps: 4 batches a call, a whole epoch, as asked"
     assert (model.steps_per_execution, model.train_function) == (7, None)
 
 
@@ -402,3 +402,90 @@ def test_validation_and_prediction_run_many_steps_a_call_too():
     assert None not in functions[0]
     assert (model.test_function, model.predict_function) == stock
     np.testing.assert_allclose(predicted[0], model.predict(x, verbose=0), rtol=1e-5)
+
+
+# What callbacks do besides
+
+
+class Asks(keras.callbacks.Callback):
+    """Evaluates, and trains on, rows of its own, which is not for `fit`'s batches to answer."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = self.model.evaluate(X[:20], Y[:20], batch_size=8, verbose=0)
+        self.evaluated = [*getattr(self, "evaluated", []), figures[0]]
+        self.tested = self.model.test_on_batch(X[:7], Y[:7])[0]
+        if epoch == 0:
+            self.model.train_on_batch(X[:5], Y[:5])
+
+
+@pytest.mark.parametrize("speed", ["steps", "compiled"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"x": X, "y": Y, "batch_size": 16},
+        {"x": X, "y": Y, "batch_size": 16, "validation_data": (X, Y)},
+        {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)},
+    ],
+    ids=["rows", "validation", "Dataset"],
+)
+def test_a_callback_that_evaluates_or_trains_gets_its_own_rows(speed, data):
+    def asked(speed):
+        keras.utils.set_random_seed(1)
+        model = compiled(ktr.build("dense", input_shape=(4,), classes=3), Y, optimizer="sgd")
+        asks, arguments = Asks(), {"epochs": 3, "seed": 3, "verbose": 0, "restore_best": False}
+        ktr.fit(model, **data, **arguments, callbacks=[asks], speed=speed)
+        return [*asks.evaluated, asks.tested, int(model.optimizer.iterations)]
+
+    np.testing.assert_allclose(asked(speed), asked("plain"), rtol=1e-5)
+
+
+class WithAnotherFigure(keras.Model):
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        figures = super().compute_metrics(x, y, y_pred, sample_weight)
+        return {**figures, "largest": keras.ops.max(y_pred)}
+
+
+@pytest.mark.parametrize("speed", ["steps", "compiled"])
+def test_what_compute_metrics_adds_is_logged(speed):
+    def history(speed):
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((4,))
+        model = WithAnotherFigure(inputs, keras.layers.Dense(1)(inputs))
+        model.compile("sgd", "mse")
+        arguments = {"epochs": 2, "batch_size": 16, "seed": 1, "verbose": 0}
+        return ktr.fit(model, X, Y, validation_data=(X, Y), speed=speed, **arguments).history
+
+    plain, fast = history("plain"), history(speed)
+    for column in ("loss", "largest", "val_largest"):
+        np.testing.assert_allclose(fast[column], plain[column], rtol=1e-5)
+
+
+def test_a_step_may_log_a_number_a_row():
+    class LogsRows(keras.Model):
+        def train_step(self, data):
+            logs = super().train_step(data)
+            return {**logs, "rows": self(data[0])[:, 0]}
+
+    inputs = keras.Input((4,))
+    model = LogsRows(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    history = ktr.fit(model, X, Y, batch_size=16, speed="steps", verbose=0)
+    assert history.engine.startswith("steps: ")
+    assert list(history.history) == ["loss", "learning_rate", "seconds"]
+
+
+def test_losses_of_several_outputs_are_not_compiled_beside_a_smaller_last_batch():
+    def run(speed):
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((4,))
+        heads = [keras.layers.Dense(1, name=name)(inputs) for name in "ab"]
+        model = keras.Model(inputs, heads)
+        model.compile("sgd", ["mse", "mse"])
+        arguments = {"epochs": 2, "batch_size": 16, "seed": 1, "verbose": 0}
+        return ktr.fit(model, X, (X[:, 0], X[:, 1]), speed=speed, **arguments)
+
+    plain, asked = run("plain"), run("compiled")
+    assert asked.engine.endswith(
+        "since the model has several losses, and the last batch has fewer rows"
+    )
+    assert asked.history["a_loss"] == plain.history["a_loss"]

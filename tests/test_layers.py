@@ -32,6 +32,7 @@ RANKS = {
     "progress": 3,
     "batches": 2.5,
     "calls": 2.5,
+    "architecture": 0.5,
     "sources": 3,
     "_bookkeeping": 4,
     "loops": 3,
@@ -108,6 +109,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
     assert speakers == [
         "_kernels",
+        "architecture",
         "batches",
         "calls",
         "data",

@@ -71,5 +71,5 @@ def test_a_run_like_it_changes_at_the_same_epoch_and_gives_the_same_bits(looks):
 
 
 def test_a_way_that_was_asked_for_is_kept(looks):
-    assert fitted("steps")[0].engine == "steps: 9 batches a call, a whole epoch"
+    assert fitted("steps")[0].engine == "steps: 9 batches a call, a whole epoch, as asked"
     assert looks == []

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import kerastrain as ktr
 from kerastrain import traces
-from kerastrain.traces import Traces, architecture_of, averages_over_rows
+from kerastrain.traces import Traces
 
 X = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
 Y = X.sum(axis=1)
@@ -37,105 +37,6 @@ def fresh(monkeypatch):
     """Nothing was traced before."""
     monkeypatch.setattr(traces, "_kept", type(traces._kept)())
     return traces._kept
-
-
-def test_models_made_alike_have_one_architecture_whatever_their_layers_are_called():
-    assert architecture_of(made()) == architecture_of(made())
-    assert architecture_of(made(optimizer=keras.optimizers.Adam(0.1))) == architecture_of(
-        made(optimizer=keras.optimizers.Adam(0.2))
-    )
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"units": 5},
-        {"activation": "tanh"},
-        {"loss": "mae"},
-        {"loss": keras.losses.Huber(2.0)},
-        {"optimizer": keras.optimizers.SGD(momentum=0.9)},
-        {"optimizer": keras.optimizers.SGD(clipnorm=1.0)},
-        {
-            "optimizer": keras.optimizers.SGD(
-                keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
-            )
-        },
-        {"metrics": ["mae"]},
-        {"layer": keras.layers.Dropout(0.5)},
-    ],
-    ids=[
-        "units",
-        "activation",
-        "loss",
-        "delta",
-        "momentum",
-        "clipping",
-        "schedule",
-        "metrics",
-        "dropout",
-    ],
-)
-def test_what_changes_the_graph_changes_the_architecture(other):
-    assert architecture_of(made(**other)) not in (None, architecture_of(made()))
-
-
-def test_a_recurrent_model_has_one_architecture_though_its_settings_share_words_with_names():
-    def make():
-        layers = [keras.layers.Embedding(9, 3), keras.layers.LSTM(2), keras.layers.Dropout(0.1)]
-        model = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)])
-        model.compile("adam", "mse")
-        return model
-
-    keras.backend.clear_session()  # So that the first one's layers have no numbers.
-    one, other = architecture_of(make()), architecture_of(make())
-    assert one == other
-    assert one is not None
-
-
-def test_freezing_a_layer_changes_the_architecture():
-    frozen = made()
-    frozen.layers[0].trainable = False
-    assert architecture_of(frozen) != architecture_of(made())
-
-
-def adapted():
-    layer = keras.layers.Normalization()
-    layer.adapt(X)
-    return layer
-
-
-def doubled(x):
-    return 2 * x
-
-
-class Own(keras.layers.Dense):
-    pass
-
-
-class OwnModel(keras.Model):
-    pass
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: made(activation=doubled),
-        lambda: keras.Sequential(
-            [
-                keras.Input((8, 1)),
-                keras.layers.LSTM(1, activation=doubled),
-            ]
-        ),
-        lambda: made(loss=lambda y, p: keras.ops.mean((y - p) ** 2)),
-        lambda: made(layer=keras.layers.Lambda(lambda x: x)),
-        lambda: made(layer=Own(3)),
-        lambda: keras.Sequential([keras.Input((8,)), adapted(), keras.layers.Dense(1)]),
-        OwnModel,
-    ],
-    ids=["activation", "within", "loss", "lambda", "layer", "adapted", "model"],
-)
-def test_what_no_setting_tells_has_no_architecture(make):
-    assert architecture_of(make()) is None
 
 
 def test_a_second_model_takes_over_what_was_traced_and_gets_its_own_bits(fresh):
@@ -190,24 +91,6 @@ def test_where_keras_cannot_build_metrics_beforehand_nothing_is_shared(fresh, mo
     monkeypatch.setattr(traces, "build_metrics", lambda model, batch: False)
     fitted(made())
     assert len(fresh) == 0
-
-
-@pytest.mark.parametrize(
-    "arguments, does",
-    [
-        ({}, True),
-        ({"loss": keras.losses.MeanSquaredError(reduction="sum")}, False),
-        ({"layer": keras.layers.ActivityRegularization(0.1)}, False),
-        ({"layer": keras.layers.Dense(3, activity_regularizer="l2")}, False),
-    ],
-    ids=["mean", "sum", "activity", "activity of a layer"],
-)
-def test_a_model_whose_figures_depend_on_the_size_of_the_batch_is_known(arguments, does):
-    assert averages_over_rows(architecture_of(made(**arguments))) is does
-
-
-def test_of_a_model_with_no_architecture_nothing_is_known():
-    assert averages_over_rows(None) is False
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="no /proc here")

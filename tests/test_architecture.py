@@ -1,0 +1,264 @@
+"""Models that train by the same graph have one architecture; whatever isn't told has none."""
+
+import keras
+import numpy as np
+import pytest
+
+import kerastrain as ktr
+from kerastrain.architecture import architecture_of, rows_a_validation_batch
+
+X = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+Y = X.sum(axis=1)
+
+
+def made(units=4, activation="relu", loss="mse", optimizer="sgd", metrics=(), layer=None):
+    layers = [keras.Input((8,)), keras.layers.Dense(units, activation=activation)]
+    head = keras.layers.Dense(1)
+    model = keras.Sequential([*layers, *([] if layer is None else [layer]), head])
+    model.compile(optimizer, loss, metrics=list(metrics))
+    return model
+
+
+def test_models_made_alike_have_one_architecture_whatever_their_layers_are_called():
+    assert architecture_of(made()) == architecture_of(made())
+    assert architecture_of(made(optimizer=keras.optimizers.Adam(0.1))) == architecture_of(
+        made(optimizer=keras.optimizers.Adam(0.2))
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"units": 5},
+        {"activation": "tanh"},
+        {"loss": "mae"},
+        {"loss": keras.losses.Huber(2.0)},
+        {"optimizer": keras.optimizers.SGD(momentum=0.9)},
+        {"optimizer": keras.optimizers.SGD(clipnorm=1.0)},
+        {
+            "optimizer": keras.optimizers.SGD(
+                keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+            )
+        },
+        {"metrics": ["mae"]},
+        {"layer": keras.layers.Dropout(0.5)},
+    ],
+    ids=[
+        "units",
+        "activation",
+        "loss",
+        "delta",
+        "momentum",
+        "clipping",
+        "schedule",
+        "metrics",
+        "dropout",
+    ],
+)
+def test_what_changes_the_graph_changes_the_architecture(other):
+    assert architecture_of(made(**other)) not in (None, architecture_of(made()))
+
+
+def test_a_recurrent_model_has_one_architecture_though_its_settings_share_words_with_names():
+    def make():
+        layers = [keras.layers.Embedding(9, 3), keras.layers.LSTM(2), keras.layers.Dropout(0.1)]
+        model = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        return model
+
+    keras.backend.clear_session()  # So that the first one's layers have no numbers.
+    one, other = architecture_of(make()), architecture_of(make())
+    assert one == other
+    assert one is not None
+
+
+def test_functional_models_made_alike_have_one_architecture_with_losses_by_output():
+    def make():
+        inputs = keras.Input((8,))
+        model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(4)(inputs)))
+        model.compile("adamw", {model.output_names[0]: "mse"})
+        return model
+
+    one, other = architecture_of(make()), architecture_of(make())
+    assert one == other
+    assert one is not None
+
+
+def test_freezing_a_layer_changes_the_architecture():
+    frozen = made()
+    frozen.layers[0].trainable = False
+    assert architecture_of(frozen) != architecture_of(made())
+
+
+def adapted():
+    layer = keras.layers.Normalization()
+    layer.adapt(X)
+    return layer
+
+
+def doubled(x):
+    return 2 * x
+
+
+class Own(keras.layers.Dense):
+    pass
+
+
+class OwnModel(keras.Model):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: made(activation=doubled),
+        lambda: keras.Sequential(
+            [
+                keras.Input((8, 1)),
+                keras.layers.LSTM(1, activation=doubled),
+            ]
+        ),
+        lambda: made(loss=lambda y, p: keras.ops.mean((y - p) ** 2)),
+        lambda: made(layer=keras.layers.Lambda(lambda x: x)),
+        lambda: made(layer=Own(3)),
+        lambda: keras.Sequential([keras.Input((8,)), adapted(), keras.layers.Dense(1)]),
+        OwnModel,
+    ],
+    ids=["activation", "within", "loss", "lambda", "layer", "adapted", "model"],
+)
+def test_what_no_setting_tells_has_no_architecture(make):
+    assert architecture_of(make()) is None
+
+
+def relu(x):
+    return keras.ops.tanh(x)
+
+
+def changed(change):
+    """A model to which something is done that its settings don't tell."""
+
+    def make():
+        model = made(optimizer="adamw")
+        change(model)
+        return model
+
+    return make
+
+
+def exclude(model):
+    model.optimizer.exclude_from_weight_decay(var_names=["kernel"])
+
+
+def freeze(model):
+    model.layers[0].kernel.trainable = False
+
+
+def exchange(model):
+    model.optimizer = keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
+
+
+def regularize(model):
+    model.layers[0].kernel.regularizer = keras.regularizers.L2(1.0)
+
+
+def constrain(model):
+    model.layers[0].kernel.constraint = keras.constraints.MaxNorm(0.01)
+
+
+def override(model):
+    model.compute_loss = lambda x, y, y_pred, *others, **more: keras.ops.mean(y_pred**2)
+
+
+def recurrent(activation):
+    cell = keras.layers.SimpleRNNCell(3, activation=activation)
+    stacked = keras.layers.RNN(keras.layers.StackedRNNCells([cell]))
+    layers = [keras.layers.Reshape((8, 1)), stacked, keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((8,)), *layers])
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize("speed", ["steps", "compiled"])
+@pytest.mark.parametrize(
+    "make, other",
+    [
+        (lambda: made(loss=keras.losses.Huber(3.0)), lambda: made(loss=keras.losses.Huber(0.1))),
+        *[(changed(lambda model: None), changed(c)) for c in (exclude, freeze, exchange)],
+        *[(changed(lambda model: None), changed(c)) for c in (regularize, constrain, override)],
+        (lambda: recurrent("relu"), lambda: recurrent(relu)),
+    ],
+    ids=[
+        "delta",
+        "decay",
+        "frozen",
+        "optimizer",
+        "regularizer",
+        "constraint",
+        "own loss",
+        "own relu",
+    ],
+)
+def test_a_model_that_differs_in_what_settings_leave_out_trains_by_its_own_graph(
+    make, other, speed
+):
+    def losses(make, speed):
+        keras.utils.set_random_seed(2)
+        arguments = {"epochs": 3, "batch_size": 8, "seed": 1, "verbose": 0}
+        return ktr.fit(make(), X, Y, speed=speed, **arguments).history["loss"]
+
+    plain = losses(other, "plain")
+    losses(make, speed)
+    np.testing.assert_allclose(losses(other, speed), plain, rtol=1e-4)
+
+
+def masked(mask):
+    layers = [keras.layers.Embedding(9, 3, mask_zero=mask), keras.layers.LSTM(2)]
+    model = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def of_fixed_batches():
+    model = keras.Sequential([keras.Input(batch_shape=(4, 8)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def wide():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2**16)])
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    "make, rows",
+    [
+        (made, 1024),
+        (lambda: masked(False), 1024),
+        (wide, 256),
+        (lambda: made(loss=keras.losses.Huber(1.0)), 1024),
+        (lambda: made(loss=keras.losses.MeanSquaredError(reduction="sum")), None),
+        (lambda: made(loss=keras.losses.Dice()), None),
+        (lambda: made(layer=keras.layers.ActivityRegularization(0.1)), None),
+        (lambda: made(layer=keras.layers.Dense(3, activity_regularizer="l2")), None),
+        (lambda: masked(True), None),
+        (of_fixed_batches, None),
+        (lambda: made(layer=Own(3)), None),
+    ],
+    ids=[
+        "mean",
+        "embedding",
+        "wide",
+        "huber",
+        "sum",
+        "dice",
+        "activity",
+        "activity of a layer",
+        "mask",
+        "fixed batches",
+        "untold",
+    ],
+)
+def test_only_where_figures_do_not_depend_on_the_batch_may_it_be_larger(make, rows):
+    model = make()
+    assert rows_a_validation_batch(model, architecture_of(model)) == rows
