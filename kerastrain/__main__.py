@@ -4,9 +4,10 @@
 """
 
 import argparse
+import dataclasses
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import matplotlib.pyplot as plt
@@ -31,15 +32,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     """Prints a table a case, as soon as it is measured."""
+    ways = [way for way in bench.WAYS if way in ("model.fit", *options.ways)]
+    for case in _cases(options):
+        timings = bench.timed(case, bench.contenders(ways), repeats=options.repeats)
+        print(bench.table(case, timings), end="\n\n", flush=True)
+
+
+def _cases(options: argparse.Namespace) -> Iterable[bench.Case]:
     if options.model:
-        cases = iter([bench.case_of(options.model, epochs=options.epochs)])
-    else:
-        cases = bench.built_in_cases()
-    for case in cases:
-        if not options.case or options.case in case.name:
-            ways = [way for way in bench.WAYS if way in ("model.fit", *options.ways)]
-            timings = bench.timed(case, bench.contenders(ways), repeats=options.repeats)
-            print(bench.table(case, timings), end="\n\n", flush=True)
+        sys.path.insert(0, "")  # Where `python -m` looks too.
+        try:
+            return [bench.case_of(options.model, epochs=options.fit_epochs or 10)]
+        except ValueError as error:
+            sys.exit(str(error))
+    chosen = (options.case or "").lower()
+    names = [case.name for case in bench.built_in_cases()]
+    if not any(chosen in name for name in names):
+        sys.exit(f"`bench`: `--case` must be a part of {names}. Received: {options.case!r}.")
+    return (
+        dataclasses.replace(case, epochs=options.fit_epochs or case.epochs)
+        for case in bench.built_in_cases()
+        if chosen in case.name
+    )
 
 
 def _demonstrate(options: argparse.Namespace) -> None:
@@ -77,12 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     bench_parser = commands.add_parser(
         "bench", help="time model.fit and the ways of kerastrain's fit on this machine"
     )
-    bench_parser.add_argument(
+    which = bench_parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--model",
         metavar="MODULE:FUNCTION",
-        help="your own: a function that returns (compiled model, x, y)",
+        help="your own: a function that returns a new compiled model, x and y",
     )
-    bench_parser.add_argument("--case", help="only the built-in cases whose name holds this")
+    which.add_argument("--case", help="only the built-in cases whose name holds this")
     bench_parser.add_argument(
         "--ways", nargs="+", choices=bench.WAYS[1:], default=bench.WAYS[1:], help="default: all"
     )
@@ -90,16 +105,18 @@ def _parser() -> argparse.ArgumentParser:
         "--repeats", type=_at_least_one, default=3, help="turns of each way (default: 3)"
     )
     bench_parser.add_argument(
-        "--epochs", type=_at_least_one, default=10, help="of your own model (default: 10)"
+        "--epochs",
+        dest="fit_epochs",
+        type=_at_least_one,
+        help="of a whole fit (default: the case's own; 10 for your own model)",
     )
     return parser
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
+    return int(text)
 
 
 def _print_result(

@@ -10,13 +10,14 @@ import importlib
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 
 from kerastrain import choice, traces
-from kerastrain._checks import invalid
+from kerastrain._checks import invalid, show
+from kerastrain.data import is_stream, rows_of
 from kerastrain.models import build
 from kerastrain.tasks import compile_for_task
 from kerastrain.training import fit
@@ -95,20 +96,47 @@ def case_of(path: str, *, epochs: int) -> Case:
     """Returns a case of the user's own.
 
     Args:
-        path: "module:function", of a function that returns a compiled model and its `x` and `y`.
+        path: "module:function", of a function that returns a compiled model, made anew each time,
+            and its `x` and `y`; `y` is `None` where `x` is a Dataset.
         epochs: How many a whole fit has.
 
     Raises:
-        ValueError: If that isn't such a function.
+        ValueError: If that isn't such a function, or `fit` wouldn't take what it returns.
     """
+    function = _function(path)
+    made = function()
+    if not isinstance(made, tuple | list) or len(made) != 3:
+        raise _no_such(f"a function that returns {show(made)}")
+    model, x, y = made
+    if not isinstance(model, keras.Model) or not model.compiled:
+        raise _no_such(f"a function that returns {show(model)}, which is no compiled model")
+    if function()[0] is model:
+        raise _no_such("a function that returns the same model each time")
+    stream = is_stream(x)
+    if not stream:
+        rows = rows_of(x, y, function="bench")
+        x, y = rows.x, rows.y
+    return Case(path, lambda: function()[0], (x, y), epochs, None if stream else 32)
+
+
+def _function(path: str) -> Callable[[], Any]:
     module, _, name = path.partition(":")
-    must = "be module:function, of a function that returns (compiled model, x, y)"
+    if not module.replace(".", "").isidentifier() or not name.isidentifier():
+        raise _no_such(path)
     try:
-        function = getattr(importlib.import_module(module), name)
-        _, x, y = function()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise invalid("bench", "--model", must, f"{path} ({error})") from error
-    return Case(path, lambda: function()[0], (x, y), epochs)
+        function = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise  # A module that the user's own lacks.
+        raise _no_such(f"{path}, and there is no module {module}") from error
+    if not callable(function):
+        raise _no_such(f"{path}, and {module} has no function {name}")
+    return cast(Callable[[], Any], function)
+
+
+def _no_such(received: str) -> Exception:
+    must = "be module:function, of a function that returns a new compiled model, x and y"
+    return invalid("bench", "--model", must, received)
 
 
 def contenders(ways: Iterable[str] = WAYS) -> dict[str, Contender]:
@@ -151,6 +179,10 @@ def table(case: Case, timings: Mapping[str, Timing]) -> str:
         lines.append(
             f"  {name:10} {timing.epoch:10.4f} {first.epoch / timing.epoch:6.2f}x"
             f" {timing.whole:8.2f} s {first.whole / timing.whole:6.2f}x  {timing.engine}".rstrip()
+        )
+    if "model.fit" in timings and case.epochs > RIVAL_EPOCHS:
+        lines.append(
+            f"  Of model.fit {RIVAL_EPOCHS} epochs were run; more would take as long each."
         )
     return "\n".join(lines)
 

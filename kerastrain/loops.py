@@ -2,7 +2,7 @@
 
 `model.fit` runs the epochs as ever; a `RowLoop` takes its batches from rows in memory and not from
 Keras's iterator, a `StreamLoop` from the iterator. Both give the bits of single steps, but for
-the loop that XLA compiles, which rounds in another order.
+the loop that XLA compiles, which rounds in another order and draws other random numbers.
 """
 
 import contextlib

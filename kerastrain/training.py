@@ -99,11 +99,12 @@ def fit(
             NumPy's and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out,
             a seed is drawn for this run's order, split and dropout, and noted in the history.
         speed: "plain" is Keras's own loop; "steps" runs as many batches in one call as take about
-            0.2 s, to the same bits; "compiled" has XLA compile the loop, for arrays, and is the
-            same as "plain" but for rounding; "auto" measures a step where the run is long enough
-            to pay for it, and takes the one that will be done first. In one process it chooses
-            alike for runs that are alike; for the same bits in another, pass the way that
-            `History.engine` names. What can't be had falls back to the next, and says why there.
+            0.2 s, to the same bits; "compiled" has XLA compile the loop, for arrays: it rounds
+            otherwise, and dropout and its kin draw other random numbers. "auto" measures a step
+            where the run is long enough to pay for it, takes what will be done first, and changes
+            at an epoch's end where it was wrong. In one process it chooses alike for runs that are
+            alike; for the same bits in another, pass the way that `History.engine` names. What
+            can't be had falls back to the next, and says why there.
         verbose: 0 is silent, 1 one bar for the whole run, after a line on the way that `speed`
             takes, 2 a line an epoch; "auto" is a bar in a terminal or notebook and a line an epoch
             elsewhere.

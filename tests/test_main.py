@@ -29,5 +29,5 @@ def test_no_epochs_are_refused_in_one_line(capsys):
         main(["--epochs", "0"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "kerastrain: error: argument --epochs: must be at least 1"
+        "kerastrain: error: argument --epochs: must be a whole number of at least 1"
     )
