@@ -34,6 +34,8 @@ _BY_BATCH = (
 )
 """What makes a figure depend on the batch, in an architecture's words."""
 
+_MOST_ROWS = 8192
+
 _UNTOLD = ("name", "built", "_tracker", "_lock", "_trainable_variables_indices")
 _TOLD = (
     keras.losses.Loss,
@@ -93,7 +95,7 @@ def rows_a_validation_batch(model: keras.Model, architecture: str | None) -> int
         architecture: What `architecture_of` says of it.
 
     Returns:
-        At most 1024, and as few as keep within 64 MB what the layers give; `None` where the figures
+        At most 8192, and as few as keep within 64 MB what the layers give; `None` where the figures
         may depend on the batch.
     """
     shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
@@ -107,7 +109,7 @@ def rows_a_validation_batch(model: keras.Model, architecture: str | None) -> int
         cells: int = sum(math.prod(layer.output.shape[1:]) for layer in layers_of(model))
     except (AttributeError, TypeError):
         return None
-    return max(1, min(1024, 2**24 // cells))
+    return max(1, min(_MOST_ROWS, 2**24 // cells))
 
 
 def _is_of_any_length(shape: Any) -> bool:

@@ -14,9 +14,13 @@ SHORT = 300
 LONG = 20_000
 """Steps of a run from which compiling comes first, since Keras takes some 15 s for that many."""
 
+LONG_RECURRENT = 400
+"""Likewise with recurrent layers, whose steps take some 5 ms at least, and as much to measure."""
+
 _COMPILING = 1.5  # s, tracing and measuring with it
 _SMALL = 0.003  # s: of a step that takes no longer, much is overhead
 _SMALL_COMPILED = 0.0003  # s: a compiled step that takes no longer has nothing left to gain
+_SMALL_RECURRENT = 0.005  # s: likewise, of a recurrent one
 _MARGIN = 0.8  # of the time: what a change has to reach, as both times are noisy
 _MOST_REMEMBERED = 256
 
@@ -29,7 +33,7 @@ class Run:
         steps: Steps an epoch.
         epochs: How many epochs there will be at most.
         convolves: Whether the model has convolutions that run on a CPU, where XLA's are slow.
-        recurs: Whether it has recurrent layers, whose steps are loops of small ones.
+        recurs: Whether it has recurrent layers that run there, whose steps are loops of small ones.
     """
 
     steps: int
@@ -94,9 +98,10 @@ def choose(run: Run, seconds_of: Callable[[str], float], refusal_of: Callable[[]
     """
     if run.total < SHORT:
         return Verdict("steps", None, "too short a run to measure")
-    if run.total >= LONG and not run.convolves and not refusal_of():
+    is_long = run.total >= (LONG_RECURRENT if run.recurs else LONG)
+    if is_long and not run.convolves and not refusal_of():
         compiled = seconds_of("compiled")
-        if compiled <= _SMALL_COMPILED:
+        if compiled <= (_SMALL_RECURRENT if run.recurs else _SMALL_COMPILED):
             return Verdict("compiled", compiled, f"{_ms(compiled)} a step")
         return _faster(seconds_of("steps"), compiled)
     steps = seconds_of("steps")

@@ -233,10 +233,10 @@ def wide():
 @pytest.mark.parametrize(
     "make, rows",
     [
-        (made, 1024),
-        (lambda: masked(False), 1024),
+        (made, 8192),
+        (lambda: masked(False), 8192),
         (wide, 256),
-        (lambda: made(loss=keras.losses.Huber(1.0)), 1024),
+        (lambda: made(loss=keras.losses.Huber(1.0)), 8192),
         (lambda: made(loss=keras.losses.MeanSquaredError(reduction="sum")), None),
         (lambda: made(loss=keras.losses.Dice()), None),
         (lambda: made(layer=keras.layers.ActivityRegularization(0.1)), None),

@@ -79,7 +79,21 @@ class Machine:
             (100, 10),
             {"recurs": True},
             Machine(steps=0.010, compiled=0.002),
-            "compiled, 2.00 ms a step, 10.0 ms uncompiled",
+            "compiled, 2.00 ms a step",
+            ["compiled"],
+        ),
+        (
+            (100, 10),
+            {"recurs": True},
+            Machine(steps=0.010, compiled=0.020),
+            "steps, 10.0 ms a step, 20.0 ms compiled",
+            ["compiled", "steps"],
+        ),
+        (
+            (100, 3),
+            {"recurs": True},
+            Machine(steps=0.011, compiled=0.002),
+            "compiled, 2.00 ms a step, 11.0 ms uncompiled",
             ["steps", "compiled"],
         ),
         (
@@ -100,6 +114,8 @@ class Machine:
         "small, too few steps",
         "large, too few steps",
         "recurrent",
+        "recurrent and large",
+        "recurrent, few steps",
         "large, many steps",
     ],
 )
