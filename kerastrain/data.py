@@ -267,7 +267,7 @@ def _as_array(function: str, argument: str, value: Any) -> np.ndarray:
             return array.astype(keras.config.floatx())
         if all(isinstance(item, str | bytes) for item in array.flat):
             return array  # Keras takes strings as objects only.
-    must, received = "hold numbers or strings", f"{argument}={show(array)}"
+    must, received = "hold numbers only, or strings only", f"{argument}={show(array)}"
     raise invalid(function, argument, must, received, kind=TypeError)
 
 

@@ -158,10 +158,10 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         early = self._ended and self._epoch + 1 < self._epochs
         self._close(self._ask_stopped() if early else "")
 
-    def close(self) -> None:
+    def close(self, how: str = "interrupted") -> None:
         """Gives terminal or notebook back, whatever ended the run; harmless if that was done."""
         if self._running:
-            self._close(f"interrupted in the {ordinal(self._epoch + 1)}")
+            self._close(f"{how} in the {ordinal(self._epoch + 1)} epoch")
 
     def _close(self, note: str) -> None:
         self._running = False

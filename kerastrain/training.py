@@ -165,6 +165,10 @@ def fit(
             if bar:
                 bar.announce(f'speed="{execution.way}": {execution.why}')
             reason = _train(model, source, execution, epochs, everyone)
+    except Exception:
+        if bar:
+            bar.close("failed")
+        raise
     finally:
         if bar:
             bar.close()

@@ -130,7 +130,8 @@ def test_a_frame_with_text_beside_numbers_is_refused():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"age": [20, 30], "city": ["a", "b"]})
     assert message(TypeError, rows_of, frame, None) == (
-        "`fit`: `x` must hold numbers or strings. Received: x=<ndarray of shape (2, 2), object>."
+        "`fit`: `x` must hold numbers only, or strings only. "
+        "Received: x=<ndarray of shape (2, 2), object>."
     )
 
 
@@ -259,13 +260,15 @@ def test_only_the_inputs_of_fit_may_be_a_stream_and_other_errors_do_not_offer_it
 @pytest.mark.parametrize("dtype", ["complex64", "datetime64[s]"])
 def test_dates_and_complex_numbers_are_refused(dtype):
     assert message(TypeError, rows_of, np.zeros(3, dtype), None) == (
-        f"`fit`: `x` must hold numbers or strings. Received: x=<ndarray of shape (3,), {dtype}>."
+        "`fit`: `x` must hold numbers only, or strings only. "
+        f"Received: x=<ndarray of shape (3,), {dtype}>."
     )
 
 
 def test_a_missing_value_among_objects_is_refused():
     assert message(TypeError, rows_of, TEN[:2], np.array([1, None])) == (
-        "`fit`: `y` must hold numbers or strings. Received: y=<ndarray of shape (2,), object>."
+        "`fit`: `y` must hold numbers only, or strings only. "
+        "Received: y=<ndarray of shape (2,), object>."
     )
 
 

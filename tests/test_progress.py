@@ -381,7 +381,14 @@ def test_close_ends_what_keras_left_open_and_only_once():
     callback.on_epoch_begin(1)
     callback.close()
     callback.close()
-    assert [state.note for state in surface.closed] == ["interrupted in the 2nd"]
+    assert [state.note for state in surface.closed] == ["interrupted in the 2nd epoch"]
+
+
+def test_close_says_how_it_ended():
+    callback, surface, _ = driven()
+    callback.on_train_begin()
+    callback.close("failed")
+    assert surface.closed[0].note == "failed in the 1st epoch"
 
 
 # On the surfaces, with Keras
@@ -427,7 +434,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(monkeypatch):
         callback.close()
     assert sys.stdout is stream
     assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l")
-    assert stream.getvalue().endswith("interrupted in the 1st\n")
+    assert stream.getvalue().endswith("interrupted in the 1st epoch\n")
 
 
 def test_what_others_print_stands_above_the_bar(monkeypatch):

@@ -451,14 +451,16 @@ def test_after_an_interruption_the_next_run_validates_on_its_own_data():
     assert loss == pytest.approx(history.history["val_loss"][0], rel=1e-6)
 
 
-def test_an_error_in_a_callback_comes_through_and_leaves_the_model_usable():
+def test_an_error_in_a_callback_comes_through_and_leaves_the_model_usable(capsys):
     def fail(epoch, logs):
         raise RuntimeError("a callback's own error")
 
     model = traced()
     before = (model.steps_per_execution, model.train_function, model.test_function)
+    fails = keras.callbacks.LambdaCallback(on_epoch_end=fail)
     with pytest.raises(RuntimeError, match="a callback's own error"):
-        fit(model, X, Y, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=fail)])
+        fit(model, X, Y, callbacks=[fails], verbose=2)
+    assert capsys.readouterr().out.endswith("failed in the 1st epoch\n")
     assert (model.steps_per_execution, model.train_function, model.test_function) == before
 
 
