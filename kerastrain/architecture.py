@@ -16,9 +16,13 @@ import tensorflow as tf
 from kerastrain.state import variables_of
 
 _MEANS = {
-    *("mse", "mean_squared_error", "mae", "mean_absolute_error", "huber", "huber_loss", "log_cosh"),
-    *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
-    *("poisson", "hinge", "squared_hinge", "mean_squared_logarithmic_error"),
+    *("mse", "mean_squared_error", "MeanSquaredError"),
+    *("mae", "mean_absolute_error", "MeanAbsoluteError"),
+    *("msle", "mean_squared_logarithmic_error", "MeanSquaredLogarithmicError"),
+    *("huber", "Huber", "log_cosh", "LogCosh", "poisson", "Poisson", "hinge", "Hinge"),
+    *("binary_crossentropy", "BinaryCrossentropy"),
+    *("categorical_crossentropy", "CategoricalCrossentropy"),
+    *("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"),
 }
 """Losses that are a mean over the rows."""
 
@@ -101,9 +105,9 @@ def rows_a_validation_batch(model: keras.Model, architecture: str | None) -> int
     shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)]
     if architecture is None or not all(_is_of_any_length(shape) for shape in shapes):
         return None
-    loss = keras.losses.serialize(model.loss) if callable(model.loss) else model.loss
-    name = loss["config"]["name"] if isinstance(loss, dict) and "config" in loss else loss
-    if not isinstance(name, str) or name not in _MEANS or any(w in architecture for w in _BY_BATCH):
+    loss = model.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    if name not in _MEANS or any(word in architecture for word in _BY_BATCH):
         return None
     try:
         cells: int = sum(math.prod(layer.output.shape[1:]) for layer in layers_of(model))
