@@ -106,7 +106,7 @@ def rows_a_validation_batch(model: keras.Model, architecture: str | None) -> int
     if architecture is None or not all(_is_of_any_length(shape) for shape in shapes):
         return None
     loss = model.loss
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    name = loss if isinstance(loss, str) else type(loss).__name__
     if name not in _MEANS or any(word in architecture for word in _BY_BATCH):
         return None
     try:
