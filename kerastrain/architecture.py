@@ -47,6 +47,7 @@ _TOLD = (
     keras.optimizers.Optimizer,
     keras.regularizers.Regularizer,
     keras.constraints.Constraint,
+    keras.optimizers.schedules.LearningRateSchedule,
 )
 
 
@@ -78,6 +79,8 @@ def architecture_of(model: keras.Model) -> str | None:
         facts = _traits([model.loss, model.metrics, model.optimizer])
         by_output = _renamed([settings[1], facts], names, keys=True)
         described = [_renamed(settings[0], names), *by_output]
+        described += [_wiring(model, layers), [_plain(layer) for layer in layers]]
+        described.append(str(model.jit_compile))
         text = json.dumps([*described, _variables(model)], sort_keys=True)
     except (TypeError, ValueError, NotImplementedError, AttributeError):
         return None
@@ -189,14 +192,37 @@ def _traits(thing: Any) -> Any:
         raise TypeError(f"{thing} is none of Keras's")
     if _is_overridden(thing) if hasattr(thing, "__dict__") else False:
         raise TypeError(f"{thing} has a method of its own")
+    if isinstance(thing, keras.DTypePolicy):
+        return thing.name
     if not isinstance(thing, _TOLD):
-        return getattr(thing, "__qualname__", type(thing).__qualname__)
+        if not hasattr(thing, "__qualname__"):
+            raise TypeError(f"{thing} may hold what isn't told")
+        return f"{thing.__module__}.{thing.__qualname__}"
     told = {
         name: _traits(value)
         for name, value in vars(thing).items()
         if name not in _UNTOLD and not name.startswith("_self_") and not name.endswith("_cache")
     }
     return {type(thing).__qualname__: told}
+
+
+def _wiring(model: keras.Model, layers: list[keras.Layer]) -> list[Any]:
+    """Tells which layers, and which variables of theirs, are the same ones; names may be alike."""
+    numbers = {id(layer): number for number, layer in reversed(list(enumerate(layers)))}
+    places = {id(variable): place for place, variable in enumerate(model.variables)}
+    return [(numbers[id(ly)], [places.get(id(v)) for v in ly.variables]) for ly in layers]
+
+
+def _plain(layer: keras.Layer) -> dict[str, Any]:
+    """Returns a layer's numbers, words and switches, of which its settings leave some out."""
+    told = {
+        name: value
+        for name, value in vars(layer).items()
+        if isinstance(value, bool | int | float | str)
+        and not name.startswith("_self_")
+        and name not in (*_UNTOLD, "_path", "_parent_path", "_called")
+    }
+    return told | {"dtype_policy": layer.dtype_policy.name}
 
 
 def _variables(model: keras.Model) -> list[Any]:
@@ -213,6 +239,11 @@ def _variables(model: keras.Model) -> list[Any]:
 
 
 def _is_ours(thing: Any) -> bool:
+    """Tells whether a class, a function or an object is Keras's or this package's."""
+    # A function that wraps one of Keras's bears its name, but not its globals.
+    scope = getattr(thing, "__globals__", {}).get("__name__", "keras")
+    if str(scope).split(".")[0] not in ("keras", "kerastrain"):
+        return False
     module = getattr(thing, "__module__", None) or type(thing).__module__
     return module.split(".")[0] in ("keras", "kerastrain")
 

@@ -7,6 +7,7 @@ is a TensorFlow function that runs many.
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -82,8 +83,11 @@ def executing(
     """
     names = ("steps_per_execution", "train_function", "test_function", "predict_function")
     before = {name: getattr(model, name) for name in names}
+    stack = contextlib.ExitStack()
     hindrance = "as asked" if speed == "plain" else _hindrance(model, callbacks)
     try:
+        if not hindrance:
+            stack.enter_context(_others_as_before(model, before["steps_per_execution"]))
         if hindrance:
             if speed != "plain":
                 # A group size that was compiled in would keep batches from the hooks all the same.
@@ -99,8 +103,54 @@ def executing(
                 runner.choose(speed)
                 yield _install_rows(model, source, source.calls, runner)
     finally:
+        stack.close()
         for name, value in before.items():
             setattr(model, name, value)
+
+
+@contextlib.contextmanager
+def _others_as_before(model: keras.Model, steps_per_execution: int) -> Iterator[None]:
+    """Lets callbacks evaluate, predict and fit as if nothing were installed on the model.
+
+    Many steps a call are for the run's own batches; with `steps=1`, a callback wants one.
+    """
+    usual = {
+        "steps_per_execution": steps_per_execution,
+        "train_function": None,
+        "test_function": None,
+        "predict_function": None,
+    }
+    running = False
+
+    def guarded(name: str) -> Callable[..., Any]:
+        method = getattr(model, name)
+
+        @functools.wraps(method)
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal running
+            # The run itself, and its validation, which Keras calls with arguments of its own.
+            if not running or any(argument.startswith("_") for argument in named):
+                running = True
+                return method(*arguments, **named)
+            ours = {setting: getattr(model, setting) for setting in usual}
+            try:
+                for setting, value in usual.items():
+                    setattr(model, setting, value)
+                return method(*arguments, **named)
+            finally:
+                for setting, value in ours.items():
+                    setattr(model, setting, value)
+
+        return call
+
+    names = [name for name in ("fit", "evaluate", "predict") if name not in vars(model)]
+    for name in names:
+        setattr(model, name, guarded(name))
+    try:
+        yield
+    finally:
+        for name in names:
+            delattr(model, name)
 
 
 def sees_every_batch(callback: Any) -> bool:

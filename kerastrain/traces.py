@@ -40,6 +40,8 @@ class Traces:
         # Built first: a borrower, which traces nothing, would lack the metrics' variables.
         is_built = batch is not None and build_metrics(model, batch)
         self.architecture = architecture_of(model) if is_built else None
+        if self.architecture:
+            self.architecture += f" {_names(model, batch)}"
         self._variables = variables_of(model) if self.architecture else []
         self._traced: dict[tuple[Any, ...], Any] = {}
         self._lent: list[tuple[tuple[Any, ...], Any, list[int]]] = []
@@ -90,6 +92,16 @@ class Traces:
         handles = {id(variable.handle): n for n, variable in enumerate(self._variables)}
         places = [handles.get(id(capture)) for capture in concrete.captured_inputs]
         return None if None in places else [place for place in places if place is not None]
+
+
+def _names(model: keras.Model, batch: Any) -> list[list[str]]:
+    """Returns the names that stand in a graph: of the logs, and of the parts of a batch."""
+    parts = keras.utils.unpack_x_y_sample_weight(batch)
+    by_name = any(isinstance(part, dict) for part in parts)
+    return [
+        list(model.get_metrics_result()),
+        *(getattr(model, f"{side}_names", []) for side in ("input", "output") if by_name),
+    ]
 
 
 def forget() -> None:

@@ -1,5 +1,7 @@
 """Models that train by the same graph have one architecture; whatever isn't told has none."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -264,3 +266,86 @@ def wide():
 def test_only_where_figures_do_not_depend_on_the_batch_may_it_be_larger(make, rows):
     model = make()
     assert rows_a_validation_batch(model, architecture_of(model)) == rows
+
+
+def exchange_for_a_schedule(decay):
+    def change(model):
+        schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 2, decay)
+        model.optimizer = keras.optimizers.SGD(schedule)
+
+    return change
+
+
+def heads(names, y=None):
+    """Two heads, the first from ones and the second from zeros."""
+    inputs = keras.Input((8,))
+    starts = zip(("ones", "zeros"), names, strict=True)
+    outputs = [keras.layers.Dense(1, kernel_initializer=k, name=n)(inputs) for k, n in starts]
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    return model
+
+
+def narrow(autocast):
+    layers = [keras.layers.Dense(4, dtype="mixed_bfloat16", autocast=autocast)]
+    model = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def towers(is_crossed):
+    """Two towers that share a layer, beside one of the shared one's name."""
+
+    def dense(name):
+        return keras.layers.Dense(8, name=name)
+
+    inputs, p, q = keras.Input((8,)), dense("a"), dense("b")
+    first = keras.Sequential([keras.Input((8,)), p, q])
+    others = [dense("a"), q] if is_crossed else [p, dense("b")]
+    second = keras.Sequential([keras.Input((8,)), *others])
+    model = keras.Model(inputs, keras.layers.Dense(1)(first(inputs) + 2.0 * second(inputs)))
+    model.compile("sgd", "mse")
+    return model
+
+
+def wrapped(factor):
+    @functools.wraps(keras.activations.relu)
+    def function(x):
+        return keras.activations.relu(x) * factor
+
+    return made(activation=function)
+
+
+NAMES = ["dense", "dense_1"]
+BY_NAME = {"dense": Y, "dense_1": 5 * Y}
+
+
+@pytest.mark.parametrize(
+    "make, other, y",
+    [
+        *[(changed(exchange_for_a_schedule(0.5)), changed(exchange_for_a_schedule(0.99)), Y)],
+        (lambda: heads(NAMES), lambda: heads(NAMES[::-1]), BY_NAME),
+        (lambda: narrow(True), lambda: narrow(False), Y),
+        (lambda: towers(False), lambda: towers(True), Y),
+        (lambda: wrapped(2.0), lambda: wrapped(5.0), Y),
+    ],
+    ids=["schedule", "names of outputs", "autocast", "shared layers", "wrapped function"],
+)
+def test_a_model_that_differs_in_its_wiring_or_within_trains_by_its_own_graph(make, other, y):
+    def losses(make, speed):
+        keras.utils.set_random_seed(2)
+        arguments = {"epochs": 2, "batch_size": 8, "seed": 1, "verbose": 0}
+        return ktr.fit(make(), X, y, speed=speed, **arguments).history["loss"]
+
+    plain = losses(other, "plain")
+    losses(make, "steps")
+    assert losses(other, "steps") == plain
+
+
+def test_logs_bear_the_names_of_the_models_own_metrics():
+    def columns(name):
+        model = made(metrics=[keras.metrics.MeanAbsoluteError(name=name)])
+        history = ktr.fit(model, X, Y, batch_size=8, speed="steps", verbose=0)
+        return [column for column in history.history if column.startswith("mae")]
+
+    assert [columns("mae"), columns("mae_1")] == [["mae"], ["mae_1"]]

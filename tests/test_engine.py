@@ -414,8 +414,13 @@ class Asks(keras.callbacks.Callback):
         figures = self.model.evaluate(X[:20], Y[:20], batch_size=8, verbose=0)
         self.evaluated = [*getattr(self, "evaluated", []), figures[0]]
         self.tested = self.model.test_on_batch(X[:7], Y[:7])[0]
+        batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
+        self.evaluated.append(self.model.evaluate(batches, steps=1, verbose=0)[0])
+        self.evaluated.append(len(self.model.predict(batches, steps=2, verbose=0)))
         if epoch == 0:
             self.model.train_on_batch(X[:5], Y[:5])
+            self.model.fit(batches.repeat(), steps_per_epoch=2, verbose=0)
+            self.model.stop_training = False
 
 
 @pytest.mark.parametrize("speed", ["steps", "compiled"])
