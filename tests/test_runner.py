@@ -73,3 +73,15 @@ def test_a_run_like_it_changes_at_the_same_epoch_and_gives_the_same_bits(looks):
 def test_a_way_that_was_asked_for_is_kept(looks):
     assert fitted("steps")[0].engine == "steps: 9 batches a call, a whole epoch, as asked"
     assert looks == []
+
+
+class Stops(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 2
+
+
+def test_where_a_run_like_it_had_ended_it_looks_for_itself(looks):
+    fitted(callbacks=[Stops()])
+    assert [left for left, *_ in looks] == [7]
+    fitted()
+    assert [left for left, *_ in looks] == [7, 5, 1]
