@@ -1,8 +1,9 @@
 """The one place that reaches below the surface of TensorFlow and Keras.
 
-A few of TensorFlow's functions are exchanged for faster ones: Keras's layers call them by name, so
-what is traced meanwhile has the faster ones in its graph. Nothing of this is promised: where a
-future version calls something else, a graph has the usual kernels and all goes on, slower.
+The variables of metrics are made before the first step, which Keras has no public call for. A few
+of TensorFlow's functions are exchanged for faster ones: Keras's layers call them by name, so what
+is traced meanwhile has the faster ones in its graph. Nothing of this is promised: where a future
+version calls something else, a graph has the usual kernels and all goes on, slower.
 """
 
 import contextlib

@@ -40,6 +40,8 @@ _BY_BATCH = (
 
 _MOST_ROWS = 8192
 
+# What an object holds that says nothing of what it does, and the kinds of objects of which all
+# else that they hold is told.
 _UNTOLD = ("name", "built", "_tracker", "_lock", "_trainable_variables_indices")
 _TOLD = (
     keras.losses.Loss,
@@ -190,7 +192,7 @@ def _traits(thing: Any) -> Any:
         if type(thing).__module__.startswith("tensorflow."):
             return None
         raise TypeError(f"{thing} is none of Keras's")
-    if _is_overridden(thing) if hasattr(thing, "__dict__") else False:
+    if hasattr(thing, "__dict__") and _is_overridden(thing):
         raise TypeError(f"{thing} has a method of its own")
     if isinstance(thing, keras.DTypePolicy):
         return thing.name

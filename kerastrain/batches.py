@@ -1,6 +1,7 @@
 """Batches of rows in the order of the epoch: of tensors, or of arrays that stay on a disk."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,6 +16,11 @@ def as_tensors(rows: Rows) -> Any:
     return keras.tree.map_structure(tf.convert_to_tensor, rows.parts)
 
 
+def taken(tensors: Any, positions: Any) -> Any:
+    """Returns the rows at some positions, gathered."""
+    return keras.tree.map_structure(lambda part: tf.gather(part, positions), tensors)
+
+
 def batches(tensors: Any, order: EpochOrder, *, batch_size: int) -> tf.data.Dataset:
     """Makes batches of the rows in the order of whichever epoch is current when they are asked for.
 
@@ -25,13 +31,7 @@ def batches(tensors: Any, order: EpochOrder, *, batch_size: int) -> tf.data.Data
         order: Which of them each epoch visits.
         batch_size: Rows a batch; the last one may have fewer.
     """
-
-    def batch(number: tf.Tensor) -> Any:
-        chosen = order.current[number * batch_size : (number + 1) * batch_size]
-        return keras.tree.map_structure(lambda part: tf.gather(part, chosen), tensors)
-
-    steps = math.ceil(len(order) / batch_size)
-    return tf.data.Dataset.range(steps).map(batch).prefetch(tf.data.AUTOTUNE)
+    return _in_order(order, batch_size, lambda chosen: taken(tensors, chosen))
 
 
 def batches_read(rows: Rows, order: EpochOrder, *, batch_size: int) -> tf.data.Dataset:
@@ -48,12 +48,22 @@ def batches_read(rows: Rows, order: EpochOrder, *, batch_size: int) -> tf.data.D
     def read(chosen: np.ndarray) -> list[np.ndarray]:
         return [as_keras_has_it(np.asarray(array[chosen])) for array in arrays]
 
-    def batch(number: tf.Tensor) -> Any:
-        chosen = order.current[number * batch_size : (number + 1) * batch_size]
+    def rows_at(chosen: tf.Tensor) -> Any:
         parts = tf.numpy_function(read, [chosen], dtypes)
         for part, array in zip(parts, arrays, strict=True):
             part.set_shape((None, *array.shape[1:]))
         return keras.tree.pack_sequence_as(rows.parts, parts)
+
+    return _in_order(order, batch_size, rows_at)
+
+
+def _in_order(
+    order: EpochOrder, batch_size: int, rows_at: Callable[[tf.Tensor], Any]
+) -> tf.data.Dataset:
+    """Makes batches, in the epoch's order, of what there is at some positions."""
+
+    def batch(number: tf.Tensor) -> Any:
+        return rows_at(order.current[number * batch_size : (number + 1) * batch_size])
 
     steps = math.ceil(len(order) / batch_size)
     return tf.data.Dataset.range(steps).map(batch).prefetch(tf.data.AUTOTUNE)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerastrain.batches import taken
 from kerastrain.data import EpochOrder
 
 
@@ -81,8 +82,7 @@ class Calls:
 
     def first_batch(self) -> Any:
         """Returns the batch itself that the epoch begins with."""
-        chosen = self._order.current[: self.batch_size]
-        return keras.tree.map_structure(lambda part: tf.gather(part, chosen), self.tensors)
+        return taken(self.tensors, self._order.current[: self.batch_size])
 
     def first(self) -> Call:
         """Returns the epoch's first call, and leaves the count as it is."""

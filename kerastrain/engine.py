@@ -31,6 +31,7 @@ SECONDS_A_CALL = 0.2
 _PROBE_STEPS = 4
 _CALLS_UNMEASURED = 20  # an epoch at most, where a run is too short to measure a step
 _STEPS_UNMEASURED = 16  # a call at least, there
+_METHODS = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch")
 _BATCH_HOOKS = tuple(
     f"on_{kind}batch_{moment}" for kind in ("", "train_", "test_") for moment in ("begin", "end")
 )
@@ -83,11 +84,8 @@ def executing(
     """
     names = ("steps_per_execution", "train_function", "test_function", "predict_function")
     before = {name: getattr(model, name) for name in names}
-    stack = contextlib.ExitStack()
     hindrance = "as asked" if speed == "plain" else _hindrance(model, callbacks)
     try:
-        if not hindrance:
-            stack.enter_context(_others_as_before(model, before["steps_per_execution"]))
         if hindrance:
             if speed != "plain":
                 # A group size that was compiled in would keep batches from the hooks all the same.
@@ -96,29 +94,31 @@ def executing(
             steps, reason = model.steps_per_execution, f"Keras's own loop, {hindrance}"
             yield Execution("plain", steps, reason, source.train, source.validation)
         elif source.calls is None:
-            yield _install_stream(model, source, speed)
+            with _others_as_before(model):
+                yield _install_stream(model, source, speed)
         else:
-            with Traces(model, source.calls.first_batch()) as traces:
+            traces = Traces(model, source.calls.first_batch())
+            with traces, _others_as_before(model):
                 runner = Runner(model, traces, source.calls, epochs)
                 runner.choose(speed)
                 yield _install_rows(model, source, source.calls, runner)
     finally:
-        stack.close()
         for name, value in before.items():
             setattr(model, name, value)
 
 
 @contextlib.contextmanager
-def _others_as_before(model: keras.Model, steps_per_execution: int) -> Iterator[None]:
+def _others_as_before(model: keras.Model) -> Iterator[None]:
     """Lets callbacks evaluate, predict and fit as if nothing were installed on the model.
 
-    Many steps a call are for the run's own batches; with `steps=1`, a callback wants one.
+    What is installed takes the run's own batches, and many a call; with `steps=1`, a callback wants
+    one of its own.
     """
-    usual = {
-        "steps_per_execution": steps_per_execution,
+    # The functions that Keras makes for the callbacks are kept from one epoch to the next.
+    theirs: dict[str, Any] = {
+        "steps_per_execution": model.steps_per_execution,
         "train_function": None,
         "test_function": None,
-        "predict_function": None,
     }
     running = False
 
@@ -132,18 +132,19 @@ def _others_as_before(model: keras.Model, steps_per_execution: int) -> Iterator[
             if not running or any(argument.startswith("_") for argument in named):
                 running = True
                 return method(*arguments, **named)
-            ours = {setting: getattr(model, setting) for setting in usual}
+            ours = {setting: getattr(model, setting) for setting in theirs}
             try:
-                for setting, value in usual.items():
+                for setting, value in theirs.items():
                     setattr(model, setting, value)
                 return method(*arguments, **named)
             finally:
                 for setting, value in ours.items():
+                    theirs[setting] = getattr(model, setting)
                     setattr(model, setting, value)
 
         return call
 
-    names = [name for name in ("fit", "evaluate", "predict") if name not in vars(model)]
+    names = [name for name in _METHODS if name not in vars(model)]
     for name in names:
         setattr(model, name, guarded(name))
     try:
@@ -222,41 +223,28 @@ def _install_rows(model: keras.Model, source: Source, calls: Calls, runner: Runn
     """Puts functions that take many batches of rows in memory where Keras looks for its own."""
     verdict = runner.verdict
     steps = calls.batches_a_call = _steps_a_call(verdict.seconds, calls.batches)
-    test: StreamLoop | RowLoop = StreamLoop(model, model.test_step)
-    validation = source.validation
-    if source.validation_calls is not None:
+    # What Keras iterates over only counts, where the loops have the batches.
+    if source.validation_calls is None:
+        test: StreamLoop | RowLoop = StreamLoop(model, model.test_step)
+        validation = source.validation
+    else:
         test = runner.validation(source.validation_calls, math.ceil(calls.batches / steps))
         counted = math.ceil(test.calls.batches / test.calls.batches_a_call) * steps
         validation = tf.data.Dataset.range(counted)
     _install(model, runner, test, steps)
-    # What Keras iterates over only counts: the loops have the batches.
     counter = tf.data.Dataset.range(calls.batches)
     whole = ", a whole epoch" if steps == calls.batches else ""
     return Execution(verdict.way, steps, f"{_batches(steps)}{whole}", counter, validation, runner)
 
 
 def _install(model: keras.Model, train: Any, test: Any, steps: int) -> None:
+    for loop in (train, test):
+        if isinstance(loop, StreamLoop):
+            loop.limit.assign(steps)
     model.steps_per_execution = steps
-    model.train_function = _for_any(train, model, model.train_step, steps)
-    model.test_function = _for_any(test, model, model.test_step, steps)
+    model.train_function, model.test_function = train, test
     if type(model).make_predict_function is keras.Model.make_predict_function:
         model.predict_function = each_batch(model)
-
-
-def _for_any(ours: Any, model: keras.Model, step: Any, steps: int) -> Callable[[Any], Any]:
-    """Returns a function for our batches, and for those with which a callback may come."""
-    if isinstance(ours, StreamLoop):
-        ours.limit.assign(steps)
-        return ours
-    others = StreamLoop(model, step)
-    others.limit.assign(steps)
-
-    def function(iterator: Any) -> Any:
-        spec = getattr(iterator, "element_spec", None)
-        is_counter = isinstance(spec, tf.TensorSpec) and spec.shape.rank == 0
-        return ours(iterator) if is_counter else others(iterator)
-
-    return function
 
 
 def _batches(steps: int) -> str:

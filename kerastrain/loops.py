@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from kerastrain._kernels import fast_random
+from kerastrain.batches import taken
 from kerastrain.calls import Call, Calls
 from kerastrain.traces import Traces
 
@@ -85,7 +86,7 @@ class RowLoop:
         end, full = call.first + call.count, self.calls.full_batches
         if not self._compiled:
             return self._between(call, call.first, end)
-        if call.first < full or not call.count:
+        if call.first < full:
             logs = self._between(call, call.first, min(end, full))
         if end > full:
             # The last batch has fewer rows, for which XLA would have to compile once more.
@@ -150,8 +151,7 @@ def _is_kerass(model: keras.Model, method: str) -> bool:
 def _exactly(parts: Any, positions: Any, first: Any, size: int) -> Any:
     """Returns a batch of a size that is known when XLA compiles."""
     if positions is not None:
-        chosen = tf.slice(positions, [first], [size])
-        return keras.tree.map_structure(lambda part: tf.gather(part, chosen), parts)
+        return taken(parts, tf.slice(positions, [first], [size]))
 
     def rows(part: Any) -> Any:
         others = [0] * (part.shape.rank - 1)
@@ -165,8 +165,7 @@ def _up_to(parts: Any, positions: Any, first: Any, size: int) -> Any:
     end = first + size
     if positions is None:
         return keras.tree.map_structure(lambda part: part[first:end], parts)  # Copies nothing.
-    chosen = positions[first:end]
-    return keras.tree.map_structure(lambda part: tf.gather(part, chosen), parts)
+    return taken(parts, positions[first:end])
 
 
 def _empty_logs(step: Callable[[Any], Any], batch: Any) -> tuple[Any, Any]:
@@ -209,10 +208,7 @@ class StreamLoop:
 
     def __call__(self, iterator: Any) -> Any:
         """Runs the next batches."""
-        if isinstance(iterator, tf.data.Iterator):
-            return self._loop(iterator)
-        # `train_on_batch` and its kin come with a generator of one batch.
-        return [self._step(batch) for batch in iterator][-1]
+        return self._loop(iterator)
 
     def trace(self, batches: Any) -> list[tf.Variable]:
         """Traces, so that every variable is there, and returns those that a step uses."""
@@ -240,8 +236,7 @@ class StreamLoop:
 def each_batch(model: keras.Model) -> Callable[[list[Any]], Any]:
     """Makes what Keras expects in `model.predict_function`: some batches in, their outputs out.
 
-    Keras's own would unroll all the steps of a call into one graph, which takes seconds to trace,
-    for a callback that predicts.
+    Keras's own would unroll all the steps of a call into one graph, which takes seconds to trace.
     """
     one_step = tf.function(model.predict_step, reduce_retracing=True, autograph=False)
 

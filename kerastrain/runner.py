@@ -35,9 +35,13 @@ class Runner:
     def __init__(self, model: keras.Model, traces: Traces, calls: Calls, epochs: int) -> None:
         self._model, self._traces, self._calls = model, traces, calls
         kinds = _kinds_of_layers(model)
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))  # Which has kernels for both.
-        convolves, recurs = ("Conv" in kinds and not has_gpu, "RNN" in kinds and not has_gpu)
-        self._run = Run(calls.batches, epochs, convolves, recurs)
+        on_cpu = not tf.config.list_physical_devices("GPU")  # Which has kernels for both.
+        self._run = Run(
+            calls.batches,
+            epochs,
+            convolves=on_cpu and "Conv" in kinds,
+            recurs=on_cpu and "RNN" in kinds,
+        )
         self._loops: dict[str, RowLoop] = {}
         self._seconds: dict[str, float] = {}  # Of a step in each way, measured or run.
         self._refused: str | None = None

@@ -36,8 +36,8 @@ class Source:
         steps: Batches an epoch; `None` where only the end will tell.
         probe: The first training batch, again and again, for measuring a step on it.
         calls: The same batches, of rows in memory, counted out to calls; `None` for a stream.
-        why_stream: Why rows come as a stream all the same; empty for others.
         validation_calls: Likewise the validation's; `None` without one too.
+        why_stream: Why rows come as a stream all the same; empty for others.
         begin_epoch: Called at the beginning of every epoch with its number.
         class_weight: Left for Keras to apply; arrays have it in their weights already.
         shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
@@ -49,8 +49,8 @@ class Source:
     probe: tf.data.Dataset
     begin_epoch: Callable[[int], None]
     calls: Calls | None = None
-    why_stream: str = ""
     validation_calls: Calls | None = None
+    why_stream: str = ""
     class_weight: Mapping[int, float] | None = None
     shuffle: bool = False
 

@@ -5,20 +5,10 @@ import functools
 import keras
 import numpy as np
 import pytest
+from small_models import X, Y, made
 
 import kerastrain as ktr
 from kerastrain.architecture import architecture_of, rows_a_validation_batch
-
-X = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
-Y = X.sum(axis=1)
-
-
-def made(units=4, activation="relu", loss="mse", optimizer="sgd", metrics=(), layer=None):
-    layers = [keras.Input((8,)), keras.layers.Dense(units, activation=activation)]
-    head = keras.layers.Dense(1)
-    model = keras.Sequential([*layers, *([] if layer is None else [layer]), head])
-    model.compile(optimizer, loss, metrics=list(metrics))
-    return model
 
 
 def test_models_made_alike_have_one_architecture_whatever_their_layers_are_called():

@@ -30,7 +30,7 @@ RANKS = {
     "datasets": 3,
     "callbacks": 3,
     "progress": 3,
-    "batches": 2.5,
+    "batches": 2.3,
     "calls": 2.5,
     "architecture": 0.5,
     "sources": 3,
