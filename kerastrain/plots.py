@@ -19,12 +19,10 @@ from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from kerastrain._axes import COLOURS, given_axes, new_axes
 from kerastrain._checks import invalid, one_of, real_number, show
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
 
-# Okabe and Ito's colours for every kind of colour vision (https://jfly.uni-koeln.de/color/), less
-# black and yellow, which vanish on a dark and on a white background.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _KINDS = ("training", "validation", "")
 _SOLID: dict[str, Any] = {"linewidth": 1.7}
 _DASHED: dict[str, Any] = {"linewidth": 1.1, "linestyle": "--"}
@@ -81,7 +79,12 @@ def plot_history(
     panels = _history_curves(histories, metrics, labels, smooth, log)
     if metrics is None and isinstance(ax, Axes):
         panels = panels[:1]
-    axes = _new_axes(len(panels)) if ax is None else _given_axes(ax, panels)
+    names = [panel.metric for panel in panels]
+    axes = (
+        new_axes(len(panels))
+        if ax is None
+        else given_axes("plot_history", ax, names, panel="metric")
+    )
     for panel, panel_ax in zip(panels, axes, strict=True):
         _draw_panel(panel_ax, panel)
     _draw_legend(axes, panels, own_figure=ax is None)
@@ -147,9 +150,9 @@ def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     histories = [_read(source, position) for position, source in enumerate(sources)]
     names = _default_labels(sources) if labels is None else _check_labels(labels, len(sources))
     if len(histories) == 1:
-        return [_Run(histories[0], names[0], dict(zip(_KINDS, _COLOURS, strict=False)), False)]
-    colours: Sequence[str] = _COLOURS
-    if len(histories) > len(_COLOURS):  # a scale, which at least shows their order
+        return [_Run(histories[0], names[0], dict(zip(_KINDS, COLOURS, strict=False)), False)]
+    colours: Sequence[str] = COLOURS
+    if len(histories) > len(COLOURS):  # a scale, which at least shows their order
         scale = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.9, len(histories)))
         colours = [to_hex(colour) for colour in scale]
     validated = any(column.startswith("val_") for run in histories for column in run.history)
@@ -229,31 +232,6 @@ def _smoothed(values: Sequence[float], weight: float) -> list[float]:
             average = weight * average + (1 - weight) * value
         smoothed.append(average / (1 - weight**seen) if there else math.nan)
     return smoothed
-
-
-def _new_axes(count: int) -> list[Axes]:
-    # Here and not above, since pyplot chooses a backend, which drawing on given Axes doesn't need.
-    import matplotlib.pyplot as plt
-
-    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
-    rows = math.ceil(count / columns)
-    size = (max(6.4, 4.6 * columns), 3.5 * rows + 0.6)  # inches
-    figure = plt.figure(figsize=size, layout="constrained")
-    axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
-def _given_axes(ax: Axes | Sequence[Axes], panels: list[_Panel]) -> list[Axes]:
-    axes = list(np.ravel(np.asarray(ax, dtype=object)))
-    if not all(isinstance(one, Axes) for one in axes):
-        must = "be a Matplotlib Axes or a list of them"
-        raise invalid("plot_history", "ax", must, f"ax={show(ax)}", kind=TypeError)
-    if len(axes) != len(panels):
-        must = f"hold one Axes per metric ({', '.join(repr(panel.metric) for panel in panels)})"
-        raise invalid("plot_history", "ax", must, f"{len(axes)} Axes")
-    return axes
 
 
 def _draw_panel(ax: Axes, panel: _Panel) -> None:

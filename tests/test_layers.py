@@ -16,6 +16,7 @@ PACKAGE = pathlib.Path(kerastrain.__file__).parent
 # Producers write records and readers read them; a module imports from lower ranks only.
 RANKS = {
     "_checks": 0,
+    "_axes": 0.5,
     "_files": 0,
     "_progress_text": 0,
     "_data_files": 1,
@@ -122,7 +123,9 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
 
 
-@pytest.mark.parametrize("module", ["_checks", "_files", "_progress_text", "plots", "records"])
+@pytest.mark.parametrize(
+    "module", ["_axes", "_checks", "_files", "_progress_text", "plots", "records"]
+)
 def test_what_reads_records_knows_no_keras(module):
     assert packages_of(module).isdisjoint({"keras", "tensorflow"})
 

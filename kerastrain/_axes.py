@@ -1,0 +1,49 @@
+"""What all pictures share: their colours, their figures, and the Axes that a user hands over."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from kerastrain._checks import invalid, show
+
+# Okabe and Ito's colours for every kind of colour vision (https://jfly.uni-koeln.de/color/), less
+# black and yellow, which vanish on a dark and on a white background.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+
+
+def new_axes(count: int) -> list[Axes]:
+    """Makes a figure of so many panels, and returns their Axes."""
+    # Here and not above, since pyplot chooses a backend, which drawing on given Axes doesn't need.
+    import matplotlib.pyplot as plt
+
+    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
+    rows = math.ceil(count / columns)
+    size = (max(6.4, 4.6 * columns), 3.5 * rows + 0.6)  # inches
+    figure = plt.figure(figsize=size, layout="constrained")
+    axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def given_axes(
+    function: str, ax: Axes | Sequence[Axes], panels: Sequence[str], *, panel: str
+) -> list[Axes]:
+    """Returns the user's Axes as a list, or raises where they aren't one a panel.
+
+    Args:
+        function: The public function that was called.
+        ax: Its argument `ax`.
+        panels: What each panel shows.
+        panel: What a panel is for, such as "metric".
+    """
+    axes = list(np.ravel(np.asarray(ax, dtype=object)))
+    if not all(isinstance(one, Axes) for one in axes):
+        must = "be a Matplotlib Axes or a list of them"
+        raise invalid(function, "ax", must, f"ax={show(ax)}", kind=TypeError)
+    if len(axes) != len(panels):
+        must = f"hold one Axes per {panel} ({', '.join(map(repr, panels))})"
+        raise invalid(function, "ax", must, f"{len(axes)} Axes")
+    return axes
