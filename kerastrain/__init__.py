@@ -2,14 +2,17 @@
 
 Where things are: models and tasks make and compile models; `fit` and `build_and_fit` (training)
 train them, executed by engine, fed by data and datasets, watched by callbacks and progress;
-a run leaves a `History` (records), which plots draw. Everything takes and returns Keras's objects.
+`lr_find` (lr_finder) sweeps the learning rate. A run leaves a `History`, a sweep an `LRSweep`
+(records), which plots and rate_plots draw. Everything takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks
 from kerastrain.datasets import Data, list_datasets, load_dataset
+from kerastrain.lr_finder import lr_find
 from kerastrain.models import build, list_models, model_fn, register_model
 from kerastrain.plots import plot_history
-from kerastrain.records import History
+from kerastrain.rate_plots import plot_lr_sweep
+from kerastrain.records import History, LRSweep
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
 from kerastrain.tasks import compile_for_task
 from kerastrain.training import Trained, build_and_fit, fit
@@ -17,6 +20,7 @@ from kerastrain.training import Trained, build_and_fit, fit
 __all__ = [
     "Data",
     "History",
+    "LRSweep",
     "Trained",
     "build",
     "build_and_fit",
@@ -28,8 +32,10 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_weights",
+    "lr_find",
     "model_fn",
     "plot_history",
+    "plot_lr_sweep",
     "register_model",
     "save_model",
     "save_weights",

@@ -132,7 +132,11 @@ def rows_of(
 
 
 def with_class_weight(
-    rows: Rows, class_weight: Mapping[int, float] | None, labels: np.ndarray | None
+    rows: Rows,
+    class_weight: Mapping[int, float] | None,
+    labels: np.ndarray | None,
+    *,
+    function: str = "fit",
 ) -> Rows:
     """Multiplies each row's weight by that of its class, as Keras's `class_weight` does.
 
@@ -140,29 +144,30 @@ def with_class_weight(
         rows: The rows.
         class_weight: From class to weight; a class that isn't in it weighs 1.
         labels: The class of each row, or `None` where the model doesn't classify.
+        function: The public function that was called.
     """
     if class_weight is None:
         return rows
     if not isinstance(class_weight, Mapping):
         must, received = "be a dict from class to weight", f"class_weight={show(class_weight)}"
-        raise invalid("fit", "class_weight", must, received, kind=TypeError)
+        raise invalid(function, "class_weight", must, received, kind=TypeError)
     for label, weight in class_weight.items():
         if not isinstance(label, numbers.Real) or not isinstance(weight, numbers.Real):
             must = "be a dict from class to weight, whole numbers to numbers"
-            raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
+            raise invalid(function, "class_weight", must, f"class_weight={show(class_weight)}")
         if not 0 <= weight < math.inf:
             must = "hold finite weights of at least 0"
-            raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
+            raise invalid(function, "class_weight", must, f"class_weight={show(class_weight)}")
     if labels is None:
         must = "be left out where the loss is none of Keras's cross-entropies, or there are several"
-        raise invalid("fit", "class_weight", must, f"class_weight={show(class_weight)}")
+        raise invalid(function, "class_weight", must, f"class_weight={show(class_weight)}")
     weights = np.ones(len(rows), dtype=keras.config.floatx())
     for label, weight in class_weight.items():
         weights[labels == label] = weight
     if rows.weight is not None:
         if not isinstance(rows.weight, np.ndarray) or rows.weight.size != len(rows):
             must = "hold one weight a row beside `class_weight`"
-            raise invalid("fit", "sample_weight", must, f"sample_weight={show(rows.weight)}")
+            raise invalid(function, "sample_weight", must, f"sample_weight={show(rows.weight)}")
         weights = weights * rows.weight.reshape(-1)
     return dataclasses.replace(rows, weight=weights)
 
@@ -245,7 +250,7 @@ def _as_arrays(function: str, argument: str, value: Any) -> Arrays:
 
 def _as_array(function: str, argument: str, value: Any) -> np.ndarray:
     must = "be arrays with one row per sample"
-    if (function, argument) == ("fit", "x"):
+    if argument == "x" and function in ("fit", "lr_find"):
         must += ", a tf.data.Dataset or a keras.utils.PyDataset"
     if value is None or isinstance(value, str | bytes | Iterator) or callable(value):
         raise invalid(function, argument, must, f"{argument}={show(value)}", kind=TypeError)

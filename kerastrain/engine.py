@@ -20,7 +20,7 @@ from kerastrain.calls import Calls
 from kerastrain.loops import RowLoop, StreamLoop, each_batch
 from kerastrain.runner import Runner
 from kerastrain.sources import Source
-from kerastrain.state import preserved
+from kerastrain.state import is_distributed, preserved
 from kerastrain.traces import Traces
 
 SPEEDS = ("auto", "plain", "steps", "compiled")
@@ -190,9 +190,8 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
         return "since the model runs eagerly"
     if type(model).make_train_function is not keras.Model.make_train_function:
         return "since the model makes its own train function"
-    with model.distribute_strategy.scope():
-        if tf.distribute.has_strategy():
-            return "since the model has a distribution strategy"
+    if is_distributed(model):
+        return "since the model has a distribution strategy"
     return ""
 
 

@@ -120,6 +120,14 @@ def model_checked(function: str, model: Any) -> keras.Model:
     return model
 
 
+def compiled_model_checked(function: str, model: Any) -> keras.Model:
+    """Returns what was passed as `model` if it can be trained, or raises."""
+    if not model_checked(function, model).compiled:
+        must = "be compiled: call compile_for_task(model, y=y) or model.compile(...) first"
+        raise invalid(function, "model", must, "a model that isn't")
+    return model
+
+
 def parameters_from_data(
     builder: Builder, given: dict[str, Any], *, x: Any, y: Any, classes: int | None
 ) -> dict[str, Any]:

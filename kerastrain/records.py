@@ -7,7 +7,6 @@ meet nowhere else. Nothing here knows Keras.
 import csv
 import dataclasses
 import html
-import json
 import math
 import numbers
 import os
@@ -16,16 +15,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from kerastrain._checks import invalid, show
-from kerastrain._files import replacing
+from kerastrain._record_files import (
+    UnreadableError,
+    fields_in,
+    numbers_of,
+    read_text,
+    save_record,
+)
 
 STOP_REASONS = ("finished", "early_stopping", "time", "nan", "interrupted", "error")
 """Why a run ended, as `History.stop_reason` says it."""
 
 PER_EPOCH_FACTS = ("learning_rate", "seconds")
 """Columns of a history that describe the epoch and are no measure of the model."""
-
-_FORMAT = "kerastrain.History"
-_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,15 +124,7 @@ class History:
             >>> History.load(path).history
             {'loss': [0.5, nan]}
         """
-        path = pathlib.Path(path)
-        if path.suffix != ".json":
-            must = f'end in ".json": write "{path.with_suffix(".json")}"'
-            raise invalid("History.save", "path", must, f"path={os.fspath(path)!r}")
-        fields = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)}
-        fields["history"] = {k: [_to_json(v) for v in c] for k, c in self.history.items()}
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(fields, indent=1, allow_nan=False), encoding="utf-8")
-        return path
+        return save_record(path, "History", dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -143,44 +137,35 @@ class History:
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], function: str) -> Self:
-        text = _read_text(path, function)
-        if pathlib.Path(path).suffix == ".csv":
-            return cls._from_csv(text, path, function)
-        return cls._from_json(text, path, function)
+        read = cls._from_csv if pathlib.Path(path).suffix == ".csv" else cls._from_json
+        try:
+            return read(read_text(path))
+        except UnreadableError as error:
+            must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
+            argument = "path" if function == "History.load" else "histories"
+            raise _unreadable(function, argument, must, path, error) from error
 
     @classmethod
-    def _from_json(cls, text: str, path: str | os.PathLike[str], function: str) -> Self:
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise _unreadable(function, path, f"not JSON: {error}") from error
-        if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
-            raise _unreadable(function, path, f"no {_FORMAT!r} in it")
-        version = fields.pop("version", None)
-        if version != _VERSION:
-            raise _unreadable(
-                function, path, f"version {version}, where this package reads {_VERSION}"
-            )
+    def _from_json(cls, text: str) -> Self:
+        fields = fields_in(text, "History")
         try:
             columns = fields.pop("history")
-            history = {name: [float(v) for v in column] for name, column in columns.items()}
+            history = {name: numbers_of(column) for name, column in columns.items()}
             return cls(history=history, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _unreadable(function, path, f"fields that don't fit: {error}") from error
+            raise UnreadableError(f"fields that don't fit: {error}") from error
 
     @classmethod
-    def _from_csv(cls, text: str, path: str | os.PathLike[str], function: str) -> Self:
+    def _from_csv(cls, text: str) -> Self:
         rows = list(csv.DictReader(text.splitlines()))
         try:
             names = [name for name in (rows[0] if rows else ()) if name != "epoch"]
             columns = {name: [float(row[name]) for row in rows] for name in names}
             epochs = [int(row["epoch"]) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
-            raise _unreadable(
-                function, path, f"columns that aren't CSVLogger's: {error}"
-            ) from error
+            raise UnreadableError(f"columns that aren't CSVLogger's: {error}") from error
         if not columns:
-            raise _unreadable(function, path, "no epochs in it")
+            raise UnreadableError("no epochs in it")
         return cls.of(columns, epochs)
 
     def __repr__(self) -> str:
@@ -211,6 +196,75 @@ class History:
 
     def _best_row(self) -> int | None:
         return None if self.best_epoch is None else self.epoch.index(self.best_epoch)
+
+
+@dataclasses.dataclass(frozen=True)
+class LRSweep:
+    """What a sweep of learning rates found; `lr_find` makes it and `plot_lr_sweep` draws it.
+
+    Attributes:
+        rates: The rate of each step, rising by the same factor from step to step.
+        losses: The loss of that step's batch, before the step changed the weights.
+        smoothed: The same, averaged over neighbouring rates.
+        suggestion: The rate to train with: half the one at which `smoothed` is lowest.
+        reliable: Whether nothing speaks against it.
+        note: What does, and why the sweep ended; a sentence or two.
+        rules: What other rules suggest from the same losses, by name, and ours.
+        batch_size: Rows a step; `None` where the data brought their own batches.
+
+    Example:
+        >>> rates = [1e-4, 1e-3, 1e-2]
+        >>> LRSweep(rates, [2.3, 1.1, 4.0], [2.2, 1.5, 3.0], suggestion=5e-4, reliable=False)
+        <LRSweep: learning_rate=0.0005, not reliable, 3 steps from 0.0001 to 0.01>
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    suggestion: float
+    reliable: bool
+    note: str = ""
+    rules: dict[str, float] = dataclasses.field(default_factory=dict)
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in self._columns()}
+        if len(set(lengths.values())) > 1 or not self.rates:
+            must = "have a rate, a loss and a smoothed loss for each step"
+            raise invalid("LRSweep", "rates", must, f"lengths {lengths}")
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Writes the record as JSON, whole or not at all, and returns the path."""
+        return save_record(path, "LRSweep", dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a record that `save` wrote.
+
+        Raises:
+            ValueError: If the file can't be read or isn't a sweep.
+        """
+        try:
+            fields = fields_in(read_text(path), "LRSweep")
+            try:
+                fields |= {name: numbers_of(fields[name]) for name in cls._columns()}
+                return cls(**fields)
+            except (KeyError, TypeError, ValueError) as error:
+                raise UnreadableError(f"fields that don't fit: {error}") from error
+        except UnreadableError as error:
+            must = "be a readable file of LRSweep.save"
+            raise _unreadable("LRSweep.load", "path", must, path, error) from error
+
+    @staticmethod
+    def _columns() -> tuple[str, ...]:
+        return "rates", "losses", "smoothed"
+
+    def __repr__(self) -> str:
+        doubt = "" if self.reliable else ", not reliable"
+        return (
+            f"<LRSweep: learning_rate={self.suggestion:.3g}{doubt}, {len(self.rates)} steps from "
+            f"{self.rates[0]:.3g} to {self.rates[-1]:.3g}>"
+        )
 
 
 def as_history(source: Any, *, function: str) -> History:
@@ -264,14 +318,6 @@ def _spread(column: Sequence[float], length: int) -> list[float]:
     return spread
 
 
-def _to_json(value: float) -> float | str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
 def _rows_to_show(length: int, best: int | None, *, ends: int = 5) -> list[int | None]:
     """Returns the rows of a table that fits one look, with `None` where rows are left out."""
     wanted = {*range(min(ends, length)), *range(max(0, length - ends), length)}
@@ -284,16 +330,7 @@ def _rows_to_show(length: int, best: int | None, *, ends: int = 5) -> list[int |
     return shown
 
 
-def _read_text(path: str | os.PathLike[str], function: str) -> str:
-    try:
-        return pathlib.Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise _unreadable(function, path, error.strerror or type(error).__name__) from error
-    except UnicodeDecodeError as error:
-        raise _unreadable(function, path, "not text") from error
-
-
-def _unreadable(function: str, path: str | os.PathLike[str], why: str) -> Exception:
-    must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
-    argument = "path" if function == "History.load" else "histories"
+def _unreadable(
+    function: str, argument: str, must: str, path: str | os.PathLike[str], why: UnreadableError
+) -> Exception:
     return invalid(function, argument, must, f"path={os.fspath(path)!r} ({why})")

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastrain._checks import invalid, real_number, show
+from kerastrain._data_checks import DataChecks, as_numpy, check_stream
 from kerastrain.batches import as_tensors, batches, batches_read
 from kerastrain.calls import Calls
 from kerastrain.data import (
@@ -23,7 +24,7 @@ from kerastrain.data import (
     split_positions,
     with_class_weight,
 )
-from kerastrain.tasks import check_agreement, class_of_each_row, compiled_loss, head_of
+from kerastrain.tasks import class_of_each_row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,25 +66,30 @@ def source_for(
     shuffle: bool,
     class_weight: Mapping[int, float] | None,
     seed: int,
+    function: str = "fit",
 ) -> Source:
-    """Checks the data against the model and each other, and makes the batches of the run."""
+    """Checks the data against the model and each other, and makes the batches of the run.
+
+    The arguments are those of `fit`, but for `function`, the public one that was called.
+    """
+    checks = DataChecks(function, model)
     x, y, sample_weight = training
-    fraction = real_number("fit", "validation_split", validation_split, least=0, below=1)
+    fraction = real_number(function, "validation_split", validation_split, least=0, below=1)
     if fraction and validation_data is not None:
         must = "be left out beside `validation_data`"
-        raise invalid("fit", "validation_split", must, f"validation_split={fraction}")
+        raise invalid(function, "validation_split", must, f"validation_split={fraction}")
     if is_stream(x):
-        _check_alone(y, sample_weight, fraction, batch_size)
-        _check_stream("fit", "x", x)
-        validation = _validation(model, validation_data, None)
-        first = _first_batch("x", x)
-        _check_first(model, ("x", "y"), first)
+        checks.alone(y, sample_weight, fraction, batch_size)
+        check_stream(function, "x", x)
+        validation = _validation(checks, validation_data, None)
+        first = _first_batch(function, "x", x)
+        checks.first(("x", "y"), first)
         source = _of_stream(x, first, class_weight=class_weight, shuffle=shuffle)
         return _with_validation(source, validation, batch_size)
-    rows = rows_of(x, y, sample_weight)
-    _check_rows(model, rows)
+    rows = rows_of(x, y, sample_weight, function=function)
+    checks.rows(rows)
     labels = class_of_each_row(model, rows.y)
-    validation = _validation(model, validation_data, rows)
+    validation = _validation(checks, validation_data, rows)
     positions, held_out = np.arange(len(rows)), None
     if fraction:
         positions, held_out = split_positions(
@@ -91,7 +97,7 @@ def source_for(
         )
         # Rows that are too many to be copied stay where they are.
         validation = rows.take(held_out) if rows.fit_in_memory else rows
-    weighted = with_class_weight(rows, class_weight, labels)
+    weighted = with_class_weight(rows, class_weight, labels, function=function)
     order = EpochOrder(positions, seed=seed, shuffle=shuffle)
     source = _of_rows(weighted, order, batch_size)
     return _with_validation(
@@ -99,28 +105,14 @@ def source_for(
     )
 
 
-def _check_alone(y: Any, sample_weight: Any, fraction: float, batch_size: int) -> None:
-    """A stream brings its own targets, weights and batches."""
-    given = {
-        "y": y is not None,
-        "sample_weight": sample_weight is not None,
-        "validation_split": bool(fraction),
-        "batch_size": batch_size != 32,
-    }
-    for argument, is_given in given.items():
-        if is_given:
-            must = "be left out where `x` is a Dataset or PyDataset, which brings its own batches"
-            raise invalid("fit", argument, must, f"`x` and `{argument}`")
-
-
-def _validation(model: keras.Model, validation_data: Any, training: Rows | None) -> Any:
+def _validation(checks: DataChecks, validation_data: Any, training: Rows | None) -> Any:
     """Returns the validation's rows, or its stream, or `None`."""
     if validation_data is None:
         return None
     if is_stream(validation_data):
-        _check_stream("fit", "validation_data", validation_data)
-        first = _first_batch("validation_data", validation_data)
-        _check_first(model, ("validation_data", "validation_data"), first)
+        check_stream("fit", "validation_data", validation_data)
+        first = _first_batch("fit", "validation_data", validation_data)
+        checks.first(("validation_data", "validation_data"), first)
         return validation_data
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         must = "be (x, y), (x, y, sample_weight), a Dataset or a PyDataset"
@@ -129,78 +121,11 @@ def _validation(model: keras.Model, validation_data: Any, training: Rows | None)
     names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
     x, y, weight = (*validation_data, None)[:3]
     rows = rows_of(x, y, weight, names=names)
-    _check_shape(model, names[0], rows)
-    _check_targets(model, names[1], rows.y)
+    checks.held_out(rows, names[:2])
     if training is not None:
-        _check_same_shape(names[0], rows.x, "x", training.x)
-        _check_same_shape(names[1], rows.y, "y", training.y)
+        checks.same_shape(names[0], rows.x, "x", training.x)
+        checks.same_shape(names[1], rows.y, "y", training.y)
     return rows
-
-
-def _check_first(model: keras.Model, names: tuple[str, str], batch: Any) -> None:
-    """Raises for what a stream's first batch already tells; ragged and sparse ones tell nothing."""
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    parts = keras.tree.flatten((x, y))
-    if all(part is None or isinstance(part, np.ndarray | tf.Tensor) for part in parts):
-        rows = rows_of(_as_numpy(x), _as_numpy(y), names=(*names, "sample_weight"))
-        _check_rows(model, rows, names)
-
-
-def _check_rows(model: keras.Model, rows: Rows, names: tuple[str, str] = ("x", "y")) -> None:
-    _check_shape(model, names[0], rows)
-    if rows.weight is not None and rows.weight.shape[1:] not in ((), (1,)):
-        must = "hold one weight a row"
-        raise invalid("fit", "sample_weight", must, f"sample_weight={show(rows.weight)}")
-    learns_from_x_alone = type(model).train_step is not keras.Model.train_step
-    if rows.y is None and model.loss is not None and not learns_from_x_alone:
-        raise invalid("fit", "y", "be given: the model was compiled with a loss", "y=None")
-    if rows.y is None and rows.weight is not None:
-        raise invalid("fit", "sample_weight", "be left out without `y`", "sample_weight and y=None")
-    _check_targets(model, names[1], rows.y)
-
-
-def _check_shape(model: keras.Model, argument: str, rows: Rows) -> None:
-    """Raises where a model with one input gets another number, shape or kind of arrays."""
-    shape = getattr(model, "input_shape", None) if model.built else None
-    if not isinstance(shape, tuple) or not all(
-        side is None or isinstance(side, int) for side in shape
-    ):
-        return
-    came = keras.tree.flatten(rows.x)
-    if len(came) > 1 or not _fits(came[0].shape[1:], shape[1:]):
-        must = f"be an array of shape {('n', *shape[1:])}, as the model takes".replace("'", "")
-        shown = " and ".join(map(show, came)) if len(came) < 4 else f"{len(came)} arrays"
-        raise invalid("fit", argument, must, f"{argument}={shown}")
-    is_text, wants_text = came[0].dtype == object, model.inputs[0].dtype == "string"
-    if is_text != wants_text:
-        must = f"hold {'strings' if wants_text else 'numbers'}, as the model takes"
-        raise invalid("fit", argument, must, f"{argument}={show(rows.x)}")
-
-
-def _fits(came: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    """Keras adds or drops a last axis of length 1 by itself."""
-    shapes = {came, (*came, 1), came[:-1] if came[-1:] == (1,) else came}
-    return any(
-        len(shape) == len(wanted)
-        and all(side in (None, length) for side, length in zip(wanted, shape, strict=True))
-        for shape in shapes
-    )
-
-
-def _check_targets(model: keras.Model, argument: str, y: Any) -> None:
-    if isinstance(y, np.ndarray):
-        check_agreement("fit", head_of(model), compiled_loss(model), y, argument=argument)
-
-
-def _check_same_shape(name: str, came: Any, other: str, wanted: Any) -> None:
-    ours, theirs = keras.tree.flatten(came), keras.tree.flatten(wanted)
-    if len(ours) != len(theirs):
-        must = f"have as many arrays as `{other}`, {len(theirs)}"
-        raise invalid("fit", name, must, f"{len(ours)}")
-    for array, model_of_it in zip(ours, theirs, strict=True):
-        if array is not None and not _fits(array.shape[1:], model_of_it.shape[1:]):
-            must = f"have rows of the shape of `{other}`'s, {model_of_it.shape[1:]}"
-            raise invalid("fit", name, must, f"rows of shape {array.shape[1:]}")
 
 
 def _of_rows(rows: Rows, order: EpochOrder, batch_size: int) -> Source:
@@ -272,44 +197,19 @@ def _with_validation(
 
 def first_rows(stream: Any) -> Rows:
     """Returns the first batch of a Dataset or PyDataset as rows, to read shapes off."""
-    _check_stream("build_and_fit", "data", stream)
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch("data", stream))
-    return Rows(_as_numpy(x), _as_numpy(y))
+    check_stream("build_and_fit", "data", stream)
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(_first_batch("build_and_fit", "data", stream))
+    return Rows(as_numpy(x), as_numpy(y))
 
 
-def _first_batch(argument: str, stream: Any) -> Any:
+def _first_batch(function: str, argument: str, stream: Any) -> Any:
     """Returns the first batch, in the form in which Keras hands it to a step."""
     if isinstance(stream, keras.utils.PyDataset):
         first = stream[0]
         return (first,) if isinstance(first, np.ndarray) else _as_tuple(first)
     for first in stream:
         return first
-    raise invalid("fit", argument, "hold at least one batch", "an empty Dataset")
-
-
-def _as_numpy(part: Any) -> Any:
-    return None if part is None else keras.tree.map_structure(np.asarray, part)
-
-
-def _check_stream(function: str, argument: str, stream: Any) -> None:
-    """Raises for a stream that would never end, is empty or isn't batched."""
-    if isinstance(stream, keras.utils.PyDataset):
-        if stream.num_batches == 0:
-            raise invalid(function, argument, "hold at least one batch", f"{argument} of length 0")
-        if stream.num_batches is None:
-            must = "be finite: give the PyDataset a length"
-            raise invalid(function, argument, must, f"{argument}={show(stream)}")
-        return
-    count = int(stream.cardinality())
-    if count == tf.data.INFINITE_CARDINALITY:
-        must = "be finite: take `.repeat()` out, or put `.take(steps)` after it"
-        raise invalid(function, argument, must, "an infinite Dataset")
-    if count == 0:
-        raise invalid(function, argument, "hold at least one batch", "an empty Dataset")
-    shapes = [getattr(spec, "shape", None) for spec in keras.tree.flatten(stream.element_spec)]
-    if any(shape is not None and shape.rank == 0 for shape in shapes):
-        must = "be batched: put `.batch(batch_size)` at its end"
-        raise invalid(function, argument, must, f"elements {stream.element_spec}")
+    raise invalid(function, argument, "hold at least one batch", "an empty Dataset")
 
 
 def _as_tuple(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Everything that a training step may change, and how to leave it unchanged."""
+"""Everything that a training step may change, where it lies, and how to leave it unchanged."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -25,6 +25,12 @@ def variables_of(model: keras.Model) -> list[tf.Variable]:
             optimizer.build(model.trainable_variables)
         kept += optimizer.variables
     return [variable.value for variable in kept]
+
+
+def is_distributed(model: keras.Model) -> bool:
+    """Tells whether a model was built in the scope of a distribution strategy."""
+    with model.distribute_strategy.scope():
+        return bool(tf.distribute.has_strategy())
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from kerastrain.models import (
     Builder,
     build,
     builder_of,
-    model_checked,
+    compiled_model_checked,
     parameters_from_data,
 )
 from kerastrain.progress import progress_callback
@@ -125,7 +125,7 @@ def fit(
         >>> sorted(history.history)
         ['accuracy', 'learning_rate', 'loss', 'seconds', 'val_accuracy', 'val_loss']
     """
-    _check_model(model)
+    compiled_model_checked("fit", model)
     whole_number("fit", "epochs", epochs, least=1)
     one_of("fit", "speed", speed, engine.SPEEDS)
     flag("fit", "shuffle", shuffle)
@@ -256,13 +256,6 @@ def build_and_fit(
                 metrics=metrics,
             )
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
-
-
-def _check_model(model: Any) -> None:
-    model_checked("fit", model)
-    if not model.compiled:
-        must = "be compiled: call compile_for_task(model, y=y) or model.compile(...) first"
-        raise invalid("fit", "model", must, "a model that isn't")
 
 
 def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:

@@ -18,14 +18,18 @@ RANKS = {
     "_checks": 0,
     "_axes": 0.5,
     "_files": 0,
+    "_record_files": 0.5,
     "_progress_text": 0,
     "_data_files": 1,
     "metrics": 1,
     "_kernels": 0,
     "records": 1,
+    "lr_rules": 0,
+    "lr_finder": 4.5,
     "models": 2,
     "data": 2,
     "plots": 2,
+    "rate_plots": 2,
     "tasks": 2.5,
     "saving": 2.5,
     "datasets": 3,
@@ -35,6 +39,7 @@ RANKS = {
     "calls": 2.5,
     "architecture": 0.5,
     "sources": 3,
+    "_data_checks": 2.7,
     "_bookkeeping": 4,
     "loops": 3,
     "choice": 0,
@@ -109,6 +114,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
         if any(name.split(".")[0] == "tensorflow" for name in imports_of(module))
     ]
     assert speakers == [
+        "_data_checks",
         "_kernels",
         "architecture",
         "batches",
@@ -116,6 +122,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
         "data",
         "engine",
         "loops",
+        "lr_finder",
         "runner",
         "sources",
         "state",
@@ -124,7 +131,18 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
 
 
 @pytest.mark.parametrize(
-    "module", ["_axes", "_checks", "_files", "_progress_text", "plots", "records"]
+    "module",
+    [
+        "_axes",
+        "_checks",
+        "_files",
+        "_progress_text",
+        "_record_files",
+        "lr_rules",
+        "plots",
+        "rate_plots",
+        "records",
+    ],
 )
 def test_what_reads_records_knows_no_keras(module):
     assert packages_of(module).isdisjoint({"keras", "tensorflow"})

@@ -1,0 +1,83 @@
+"""Records as files of JSON, which say what they are and keep numbers to the last digit.
+
+Numbers that JSON has no word for are written as the strings "NaN", "Infinity" and "-Infinity", so
+that any reader can parse the file.
+"""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from kerastrain._checks import invalid
+from kerastrain._files import replacing
+
+VERSION = 1
+
+
+class UnreadableError(Exception):
+    """Says in a few words why a file can't be read; the caller words the error."""
+
+
+def save_record(path: str | os.PathLike[str], kind: str, fields: Mapping[str, Any]) -> pathlib.Path:
+    """Writes a record, whole or not at all, and returns the path.
+
+    Args:
+        path: The file, whose name ends in ".json".
+        kind: The record's class.
+        fields: What it holds: numbers, strings, and lists and dicts of them.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".json":
+        must = f'end in ".json": write "{path.with_suffix(".json")}"'
+        raise invalid(f"{kind}.save", "path", must, f"path={os.fspath(path)!r}")
+    whole = {"format": f"kerastrain.{kind}", "version": VERSION, **_to_json(fields)}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
+    return path
+
+
+def fields_in(text: str, kind: str) -> dict[str, Any]:
+    """Returns the fields of a record, in which numbers may still be strings; see `numbers_of`."""
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"not JSON: {error}") from error
+    if not isinstance(fields, dict) or fields.pop("format", None) != f"kerastrain.{kind}":
+        raise UnreadableError(f"no 'kerastrain.{kind}' in it")
+    version = fields.pop("version", None)
+    if version != VERSION:
+        raise UnreadableError(f"version {version}, where this package reads {VERSION}")
+    return fields
+
+
+def numbers_of(column: Any) -> list[float]:
+    """Returns a column of numbers as it was before it was written.
+
+    Example:
+        >>> numbers_of([0.5, "NaN", "-Infinity"])
+        [0.5, nan, -inf]
+    """
+    return [float(value) for value in column]
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Returns what a file holds."""
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UnreadableError(error.strerror or type(error).__name__) from error
+    except UnicodeDecodeError as error:
+        raise UnreadableError("not text") from error
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

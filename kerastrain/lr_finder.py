@@ -1,0 +1,302 @@
+"""The learning-rate sweep: some hundred steps at rates that rise, and what they say of the rate."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastrain._checks import invalid, real_number, seed_number, show, whole_number
+from kerastrain._kernels import build_metrics
+from kerastrain.data import is_stream
+from kerastrain.lr_rules import advise, ran_away
+from kerastrain.models import compiled_model_checked
+from kerastrain.records import LRSweep
+from kerastrain.sources import Source, source_for
+from kerastrain.state import is_distributed, preserved
+
+_STEPS_A_CALL = 20
+"""Long enough to hide Python, short enough to end soon after the loss has run away."""
+
+
+def lr_find(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    min_rate: float = 1e-5,
+    max_rate: float = 10.0,
+    steps: int = 500,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> LRSweep:
+    """Sweeps the learning rate and suggests one; the model stays as it is, to the bit.
+
+    One batch after the other is trained on, at a rate that rises by the same factor each time, from
+    `min_rate` to `max_rate` (L. N. Smith, "Cyclical Learning Rates for Training Neural Networks",
+    2017, section 3.3). At first the loss hardly moves, then it falls, and in the end it runs away.
+    The sweep stops when the smoothed loss is four times its lowest, or is no number any more.
+
+    The suggestion is half the rate at which the smoothed loss is lowest. Where the loss turns up,
+    steps begin to undo each other; a run over many epochs needs smaller ones, but not by much. The
+    smoothing is the mean of two exponential moving averages with bias correction, one from below
+    and one from above, so that it doesn't lag. The rule was chosen by what trains best: the README
+    has the table, beside those that others use.
+
+    It isn't reliable, and `note` says why, where the loss hadn't turned up by the last rate, where
+    it took fewer than 50 steps or never fell by more than chance, and where the rules that look for
+    the turn (ours, a tenth of the lowest, a tenth of the turning point) differ by ten times.
+
+    Args:
+        model: A compiled model, new or trained. An optimizer that runs a schedule, whose rate
+            can't be set, is swept with a copy.
+        x: Inputs, `(n, ...)`: an array, a tuple or dict of arrays, a tf.data.Dataset or a
+            keras.utils.PyDataset. Those with fewer batches than `steps` are gone through again.
+        y: Targets with `n` rows.
+        sample_weight: One weight a row, `(n,)`.
+        class_weight: From class to the weight of its rows in the loss; for arrays.
+        min_rate: The rate of the first step.
+        max_rate: The rate of the last step, if the loss hasn't run away before.
+        steps: Steps at most.
+        batch_size: Rows a step; the rate belongs to it, so take the one that you will train with.
+        seed: Decides the order of the rows. Generators stay as they are.
+
+    Returns:
+        The rates, the losses and the suggestion.
+
+    Raises:
+        ValueError: If an argument's value is out of range, the loss is no number at the first step
+            or there is none, or the model and the data don't belong together.
+        TypeError: If an argument is of the wrong kind.
+
+    Example:
+        >>> import kerastrain as ktr
+        >>> x, y = ktr.load_dataset("fashion_mnist_small").train
+        >>> model = ktr.compile_for_task(ktr.build("dense"), y=y)
+        >>> sweep = lr_find(model, x, y)
+        >>> sweep.reliable, 3e-4 < sweep.suggestion < 1e-2
+        (True, True)
+    """
+    compiled_model_checked("lr_find", model)
+    rates = _rates(min_rate, max_rate, steps)
+    if is_distributed(model):
+        must = "be built outside the scope of a distribution strategy"
+        raise invalid("lr_find", "model", must, "a model that is distributed")
+    if class_weight is not None and is_stream(x):
+        must = "be left out where `x` is a Dataset or PyDataset: put weights into its batches"
+        raise invalid("lr_find", "class_weight", must, f"class_weight={show(class_weight)}")
+    source = source_for(
+        model,
+        (x, y, sample_weight),
+        None,
+        validation_split=0.0,
+        batch_size=whole_number("lr_find", "batch_size", batch_size, least=1),
+        shuffle=True,
+        class_weight=class_weight,
+        seed=seed_number("lr_find", seed),
+        function="lr_find",
+    )
+    losses = _swept(model, source, rates)
+    return _record(rates, losses, None if is_stream(x) else batch_size)
+
+
+def _rates(min_rate: float, max_rate: float, steps: int) -> np.ndarray:
+    low = real_number("lr_find", "min_rate", min_rate, above=0)
+    high = real_number("lr_find", "max_rate", max_rate, above=0)
+    if low >= high:
+        received = f"min_rate={low:g}, max_rate={high:g}"
+        raise invalid("lr_find", "min_rate", "be below `max_rate`", received)
+    return np.geomspace(low, high, whole_number("lr_find", "steps", steps, least=10))
+
+
+def _swept(model: keras.Model, source: Source, rates: np.ndarray) -> list[float]:
+    """Returns the loss of each step, as far as it went, and leaves everything as it was."""
+    batches = _Batches(source)
+    build_metrics(model, batches.first)
+    with _rate_of(model) as rate:
+        # Tracing makes every variable that a step uses, so it comes before they are noted.
+        steps = _Steps(model, rate, batches)
+        with preserved(model, steps.variables):
+            losses: list[float] = []
+            while len(losses) < len(rates) and not (losses and ran_away(losses)):
+                losses += steps.run(rates[len(losses) : len(losses) + _STEPS_A_CALL])
+    return losses
+
+
+def _record(rates: np.ndarray, losses: list[float], batch_size: int | None) -> LRSweep:
+    """Returns the sweep up to where it ran away, and what it comes to."""
+    if not np.isfinite(losses[0]):
+        must = "have a finite loss at the first step: look at its weights and at the scale of `x`"
+        raise invalid("lr_find", "model", must, f"loss={losses[0]:g} at a rate of {rates[0]:g}")
+    end = next(n for n in range(1, len(losses) + 1) if n == len(losses) or ran_away(losses[:n]))
+    kept = [loss for loss in losses[:end] if np.isfinite(loss)]
+    if len(losses) < len(rates) or end < len(losses):
+        ending = f"it ran away after {end} steps, at a rate of {rates[end - 1]:.2g}"
+    else:
+        ending = f"all {end} steps were taken"
+    advice = advise(rates[: len(kept)], kept)
+    return LRSweep(
+        rates=rates[: len(kept)].tolist(),
+        losses=kept,
+        smoothed=advice.smoothed,
+        suggestion=advice.suggestion,
+        reliable=not advice.doubts,
+        note="; ".join([*advice.doubts, ending]),
+        rules=advice.rules,
+        batch_size=batch_size,
+    )
+
+
+@contextlib.contextmanager
+def _rate_of(model: keras.Model) -> Iterator[keras.Variable]:
+    """Yields the variable that the optimizer reads its rate from; of a copy, where it has none."""
+    optimizer = model.optimizer
+    if isinstance(optimizer.learning_rate, keras.Variable):
+        yield optimizer.learning_rate
+        return
+    model.optimizer = _copy_at_a_rate(optimizer, model.trainable_variables)
+    try:
+        yield model.optimizer.learning_rate
+    finally:
+        model.optimizer = optimizer
+
+
+def _copy_at_a_rate(optimizer: keras.Optimizer, variables: list[Any]) -> keras.Optimizer:
+    """Returns an optimizer in the same state, but with a rate in place of its schedule."""
+    copy = type(optimizer).from_config(_with_a_rate(optimizer.get_config()))
+    for one in (optimizer, copy):
+        if not one.built:
+            one.build(variables)
+    state = [variable for variable in copy.variables if variable is not copy.learning_rate]
+    for ours, theirs in zip(state, optimizer.variables, strict=True):
+        ours.assign(theirs)
+    return copy
+
+
+def _with_a_rate(config: dict[str, Any]) -> dict[str, Any]:
+    if "inner_optimizer" not in config:
+        return config | {"learning_rate": 1e-5}
+    inner = config["inner_optimizer"]  # Of a LossScaleOptimizer.
+    return config | {"inner_optimizer": inner | {"config": _with_a_rate(inner["config"])}}
+
+
+class _Batches:
+    """Goes through the batches of a source again and again.
+
+    Args:
+        source: The source.
+
+    Attributes:
+        first: A batch.
+        iterator: The batches of the current epoch that are left.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._epoch = source, 0
+        self._taken, self._taken_before = 0, 0
+        self.first = next(iter(source.probe))
+        self._dataset = source.train
+        if isinstance(self._dataset, keras.utils.PyDataset):
+            self._dataset = _as_dataset(self._dataset)
+        elif source.calls and source.calls.full_batches:
+            # A smaller last batch would scatter more.
+            self._dataset = self._dataset.take(source.calls.full_batches)
+        self.iterator = iter(self._dataset)
+
+    def took(self, count: int) -> None:
+        """Counts what was taken off the iterator."""
+        self._taken += count
+
+    def begin_again(self) -> None:
+        """Begins the next epoch, if the last one had any batch."""
+        if self._taken == self._taken_before:
+            must = "give its batches in every pass, or as many as `steps` in one"
+            received = f"a Dataset that ended after {self._taken} batches"
+            raise invalid("lr_find", "x", must, received)
+        self._taken_before = self._taken
+        self._epoch += 1
+        self._source.begin_epoch(self._epoch)
+        self.iterator = iter(self._dataset)
+
+
+def _as_dataset(batches: keras.utils.PyDataset) -> tf.data.Dataset:
+    def packed(number: int) -> Any:
+        parts = keras.utils.unpack_x_y_sample_weight(batches[number])
+        return keras.utils.pack_x_y_sample_weight(*parts)
+
+    def spec(*parts: Any) -> tf.TensorSpec:
+        # A side on which two batches differ has no fixed length, the first never, as Keras has it.
+        shapes = [np.shape(part) for part in parts]
+        sides = [sides[0] if len(set(sides)) == 1 else None for sides in zip(*shapes, strict=True)]
+        return tf.TensorSpec((None, *sides[1:]), tf.as_dtype(np.asarray(parts[0]).dtype))
+
+    count = batches.num_batches
+    signature = keras.tree.map_structure(spec, packed(0), packed(count - 1))
+    return tf.data.Dataset.from_generator(
+        lambda: map(packed, range(count)), output_signature=signature
+    )
+
+
+class _Steps:
+    """Trains on one batch after the other, each at a rate of its own, many in one call.
+
+    Args:
+        model: A compiled model.
+        rate: What its optimizer reads the rate from.
+        batches: The batches.
+
+    Attributes:
+        variables: All that a step uses.
+    """
+
+    def __init__(self, model: keras.Model, rate: keras.Variable, batches: _Batches) -> None:
+        self._model, self._rate, self._batches = model, rate, batches
+        self._train_step: Any = model.train_step
+        self._function: Any = self._run
+        self.variables: list[tf.Variable] = []
+        if not model.run_eagerly:
+            if model.jit_compile:
+                self._train_step = tf.function(
+                    model.train_step, autograph=False, jit_compile=True, reduce_retracing=True
+                )
+            self._function = tf.function(self._run, autograph=False)
+            rates = tf.TensorSpec((None,), tf.float32)
+            concrete = self._function.get_concrete_function(batches.iterator, rates)
+            self.variables = list(concrete.variables)
+
+    def run(self, rates: np.ndarray) -> list[float]:
+        """Returns the loss at each rate; at the first ones only, where an epoch ends meanwhile."""
+        losses = self._function(self._batches.iterator, tf.constant(rates, tf.float32)).numpy()
+        self._batches.took(len(losses))
+        if len(losses) < len(rates):
+            self._batches.begin_again()
+        return [float(loss) for loss in losses]
+
+    def _run(self, iterator: Any, rates: Any) -> Any:
+        def unfinished(done: Any, more: Any, _: Any) -> Any:
+            return tf.logical_and(more, done < tf.size(rates))
+
+        def next_step(done: Any, _: Any, losses: Any) -> Any:
+            batch = iterator.get_next_as_optional()
+            more = batch.has_value()
+            loss = tf.cond(more, lambda: self._step(batch.get_value(), rates[done]), lambda: 0.0)
+            return done + tf.cast(more, tf.int32), more, losses.write(done, loss)
+
+        losses = tf.TensorArray(tf.float32, tf.size(rates), element_shape=())
+        done, _, losses = tf.while_loop(unfinished, next_step, (0, True, losses))
+        return losses.stack()[:done]
+
+    def _step(self, batch: Any, rate: Any) -> Any:
+        """Trains on one batch, and returns its loss alone, where Keras logs the epoch's so far."""
+        self._rate.assign(rate)
+        for metric in self._model.metrics:
+            metric.reset_state()
+        logs = self._train_step(batch)
+        if not isinstance(logs, Mapping) or "loss" not in logs:
+            must = 'return its loss from `train_step`, as "loss"'
+            raise invalid("lr_find", "model", must, f"{show(list(logs))}")
+        return tf.reduce_mean(tf.cast(logs["loss"], tf.float32))

@@ -1,0 +1,207 @@
+"""What the losses of a learning-rate sweep say of the rate: numbers in, a suggestion out.
+
+Every library that sweeps has a rule of its own. They stand here side by side, so that a script can
+hold each against the rates that train best; `tests/benchmark_learning_rate.py` does.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+RUNAWAY = 4.0
+"""How many times its lowest the smoothed loss reaches when a sweep ends; fastai's figure."""
+
+FEWEST_STEPS = 50
+"""Steps below which a sweep tells too little to be relied on."""
+
+_USUAL_WEIGHT = 0.98  # of the past, in fastai's and others' moving average
+_SETTLING = 10  # steps, before which one lucky batch would pass for the lowest loss
+_SPAN = math.log(1.3)  # of the logarithm of the rate: what our smoothing averages over on each side
+_NOTICEABLE = 4.0  # standard errors of the smoothed loss: what a fall has to reach
+_TURNED = 0.5  # of its fall: what the loss has to climb again
+_AGREEMENT = 10.0  # times, by which the rules may differ
+
+_Numbers = Sequence[float] | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What a sweep comes to.
+
+    Attributes:
+        smoothed: The loss at each rate, smoothed.
+        rules: From a rule to the rate that it suggests; "half the minimum" is ours.
+        suggestion: What ours suggests.
+        doubts: Why not to rely on it; empty where nothing speaks against it.
+    """
+
+    smoothed: list[float]
+    rules: dict[str, float]
+    suggestion: float
+    doubts: list[str]
+
+
+def ran_away(losses: _Numbers) -> bool:
+    """Tells whether a sweep may end: the loss is no number any more, or far above its lowest.
+
+    Example:
+        >>> ran_away([2.3] * 20), ran_away([2.3] * 20 + [1e6] * 2), ran_away([2.3, math.nan])
+        (False, True, True)
+    """
+    if not np.isfinite(losses).all():
+        return True
+    average = moving_average(losses)[_SETTLING:]
+    if not average.size:
+        return False
+    lowest = average.min()
+    return bool(average[-1] > lowest + (RUNAWAY - 1) * abs(lowest))
+
+
+def advise(rates: _Numbers, losses: _Numbers) -> Advice:
+    """Returns what a sweep comes to.
+
+    Args:
+        rates: The rates, rising by the same factor from step to step, `(n,)`.
+        losses: The finite loss at each, `(n,)`.
+
+    Example:
+        >>> rates = np.geomspace(1e-5, 10, 500)
+        >>> decades = np.log10(rates / 1e-2)
+        >>> losses = np.where(decades < 0, 0.5 - 0.3 * decades.clip(-2), 0.5 + 2 * decades)
+        >>> advice = advise(rates, losses)
+        >>> 0.003 < advice.suggestion < 0.007, advice.doubts
+        (True, [])
+    """
+    rates, losses = np.asarray(rates, float), np.asarray(losses, float)
+    smoothed = two_sided_average(rates, losses)
+    usual = moving_average(losses)
+    rules = {
+        "half the minimum": rates[smoothed.argmin()] / 2,
+        "minimum / 10": rates[usual.argmin()] / 10,
+        "turning point / 10": rates[_turning_point(usual)] / 10,
+        "valley": rates[_valley(usual)],
+        "steepest": rates[_steepest(rates, usual)],
+    }
+    return Advice(
+        smoothed=smoothed.tolist(),
+        rules={name: float(rate) for name, rate in rules.items()},
+        suggestion=float(rules["half the minimum"]),
+        doubts=_doubts(rates, losses, smoothed, rules),
+    )
+
+
+def moving_average(losses: _Numbers, weight: float = _USUAL_WEIGHT) -> np.ndarray:
+    """Returns the exponential moving average, corrected for its start at 0.
+
+    `a[t] = weight * a[t-1] + (1 - weight) * l[t]`, returned as `a[t] / (1 - weight**t)` (Kingma and
+    Ba, "Adam", 2015, section 3).
+
+    Example:
+        >>> moving_average([4.0, 4.0, 4.0], 0.9).round(6)
+        array([4., 4., 4.])
+    """
+    average, corrected = 0.0, np.empty(len(losses))
+    for step, loss in enumerate(losses):
+        average = weight * average + (1 - weight) * float(loss)
+        corrected[step] = average / (1 - weight ** (step + 1))
+    return corrected
+
+
+def two_sided_average(rates: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Returns the average over the neighbours on both sides, whose weights fall by a factor a step.
+
+    `s[t] = sum_u w**|t-u| * l[u] / sum_u w**|t-u|`, in which the divisor corrects for the ends. The
+    usual moving average looks back only, and so lags: at its weight of 0.98 the minimum, in a sweep
+    of 500 steps over six decades, comes at some 3 to 10 times the rate of the loss's own. Here `w`
+    follows from how far apart the rates are, so that the number of steps shifts nothing. What has
+    run away counts as no more than `RUNAWAY` times the beginning, or the last steps alone would
+    decide.
+    """
+    start = losses[:_SETTLING].mean()
+    capped = np.minimum(losses, start + (RUNAWAY - 1) * abs(start))
+    weight = _weight(rates)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return _decayed(values, weight) + _decayed(values[::-1], weight)[::-1] - values
+
+    return total(capped) / total(np.ones_like(capped))
+
+
+def _decayed(values: np.ndarray, weight: float) -> np.ndarray:
+    """Returns at each place the sum of all values up to it, each weighed by its distance."""
+    sums = itertools.accumulate(values.tolist(), lambda total, value: weight * total + value)
+    return np.fromiter(sums, float)
+
+
+def _weight(rates: np.ndarray) -> float:
+    apart = math.log(rates[-1] / rates[0]) / max(1, len(rates) - 1)
+    return math.exp(-apart / _SPAN)
+
+
+def _turning_point(usual: np.ndarray) -> int:
+    """Returns where the loss has climbed a tenth above its lowest, or the end.
+
+    A. Géron, "Hands-On Machine Learning", 3rd edition, 2022, chapter 11, takes some tenth of the
+    rate where the loss starts to climb.
+    """
+    lowest = int(usual.argmin())
+    climbed = np.flatnonzero(usual[lowest:] > usual[lowest] + 0.1 * abs(usual[lowest]))
+    return lowest + int(climbed[0]) if climbed.size else len(usual) - 1
+
+
+def _valley(usual: np.ndarray) -> int:
+    """Returns the middle of the longest falling stretch, as fastai's `valley` finds it.
+
+    The stretch is the longest subsequence in which every loss is lower than the one before it; half
+    of it, between its first and its last step, is the place (`fastai/callback/schedule.py`).
+    """
+    lengths = np.ones(len(usual), dtype=int)
+    for step in range(1, len(usual)):
+        above = lengths[:step][usual[:step] > usual[step]]
+        lengths[step] = 1 + above.max(initial=0)
+    end = int(lengths.argmax())
+    start = end - int(lengths[end])
+    third = (end - start) / 3
+    return max(0, start + int(third) + int(third / 2))
+
+
+def _steepest(rates: np.ndarray, usual: np.ndarray) -> int:
+    """Returns where the loss falls fastest over the logarithm of the rate, as fastai's `steep`."""
+    slope = np.diff(usual) / np.diff(np.log(rates))
+    return int(slope.argmin()) if slope.size else 0
+
+
+def _doubts(
+    rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, rules: dict[str, float]
+) -> list[str]:
+    lowest = int(smoothed.argmin())
+    fall = smoothed[0] - smoothed[lowest]
+    if len(losses) < FEWEST_STEPS:
+        return [f"it took {len(losses)} steps, and below {FEWEST_STEPS} chance decides"]
+    if fall < _NOTICEABLE * _standard_error(rates, losses, smoothed):
+        return ["the loss never fell by more than chance: it is flat, or rose from the beginning"]
+    if RUNAWAY * abs(losses[0]) < losses[1:_SETTLING].min():
+        return [f"the loss ran away from the first step, at {rates[0]:.3g}: lower `min_rate`"]
+    doubts = []
+    if smoothed[lowest:].max() - smoothed[lowest] < _TURNED * fall:
+        doubts.append(f"the loss hadn't turned up by the rate of {rates[-1]:.3g}: raise `max_rate`")
+    # The other two mostly find the beginning of the fall, which says little of its end.
+    telling = [rules[name] for name in ("half the minimum", "minimum / 10", "turning point / 10")]
+    if max(telling) >= _AGREEMENT * min(telling):
+        doubts.append(f"the rules disagree, from {min(telling):.2g} to {max(telling):.2g}")
+    return doubts
+
+
+def _standard_error(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> float:
+    """Returns by how much chance moves the smoothed loss's beginning against its minimum."""
+    until = max(int(smoothed.argmin()), _SETTLING)
+    scatter = float(np.std(losses[:until] - smoothed[:until]))
+    weight = _weight(rates)
+    # Of independent numbers, the variance of such an average is the sum of the squared weights over
+    # the square of their sum: on one side at the beginning, on both at the minimum.
+    at_the_beginning = (1 - weight) / (1 + weight)
+    in_the_middle = at_the_beginning**2 * (1 + weight**2) / (1 - weight**2)
+    return scatter * math.sqrt(at_the_beginning + in_the_middle)

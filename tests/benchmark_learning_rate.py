@@ -1,0 +1,188 @@
+"""Holds the rate that `lr_find` suggests, and those that other rules do, against what trains best.
+
+    python tests/benchmark_learning_rate.py [--only adam] [--json results.json]
+
+On each task a sweep is made and a model trained at 13 rates from 1e-5 to 10, and at the rate that
+each rule takes from the sweep. The figure is the best validation loss, over the lowest of the grid;
+a rule is right where that is below 1.1. California housing is read from where `load_dataset` finds
+it, and its tasks are left out where it doesn't.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+import kerastrain as ktr
+
+GRID = np.geomspace(1e-5, 10, 13)
+RIGHT = 1.1
+OPTIMIZERS = {
+    "SGD": keras.optimizers.SGD,
+    "momentum": functools.partial(keras.optimizers.SGD, momentum=0.9),
+    "RMSprop": keras.optimizers.RMSprop,
+    "Adam": keras.optimizers.Adam,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Something to train; `build` makes a fresh model that isn't compiled."""
+
+    data: str
+    model: str
+    optimizer: str
+    batch_size: int
+    build: Callable[[], keras.Model]
+    train: tuple[Any, Any]
+    validation: tuple[Any, Any]
+    epochs: int = 10
+
+    def __str__(self):
+        return f"{self.data}, {self.model}, {self.optimizer}, {self.batch_size}"
+
+    def compiled(self):
+        keras.utils.set_random_seed(0)
+        made = OPTIMIZERS[self.optimizer]()
+        return ktr.compile_for_task(self.build(), y=self.train[1], optimizer=made)
+
+    def swept(self):
+        return ktr.lr_find(self.compiled(), *self.train, batch_size=self.batch_size)
+
+    def best_loss(self, rate):
+        """Returns the lowest validation loss of a run at some rate; infinity if it was lost."""
+        model = self.compiled()
+        model.optimizer.learning_rate = float(rate)
+        history = ktr.fit(
+            model,
+            *self.train,
+            validation_data=self.validation,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            restore_best=False,
+            seed=1,
+            verbose=0,
+        )
+        losses = [loss for loss in history.history["val_loss"] if math.isfinite(loss)]
+        return math.inf if history.stop_reason == "nan" or not losses else min(losses)
+
+
+def tasks():
+    """Yields the tasks: all four optimizers with either batch size on one, some on each other."""
+    data = ktr.load_dataset("fashion_mnist_small")
+    clothes = functools.partial(Task, "clothes", train=data.train, validation=data.val)
+    dense = functools.partial(ktr.build, "dense")
+    for optimizer in OPTIMIZERS:
+        for size in (32, 512):
+            yield clothes("dense", optimizer, size, dense)
+    normal = functools.partial(dense, keras.layers.BatchNormalization())
+    for optimizer, size in (("SGD", 32), ("Adam", 512)):
+        yield clothes("dense + batch norm", optimizer, size, normal)
+    dropout = functools.partial(dense, keras.layers.Dropout(0.3))
+    yield clothes("dense + dropout", "Adam", 32, dropout)
+    few = tuple(part[:2560] for part in data.train)
+    for optimizer, size in (("Adam", 32), ("momentum", 32), ("RMSprop", 512)):
+        build = functools.partial(ktr.build, "cnn")
+        task = clothes("cnn", optimizer, size, build, epochs=4)
+        yield dataclasses.replace(task, train=few)
+    yield from _tasks_of_digits()
+    yield from _tasks_of_housing()
+
+
+def _tasks_of_digits():
+    data = ktr.load_dataset("digits")
+    build = functools.partial(ktr.build, "dense", input_shape=(8, 8))
+    for optimizer, size in (("SGD", 32), ("Adam", 32), ("momentum", 512), ("RMSprop", 32)):
+        yield Task("digits", "dense", optimizer, size, build, data.train, data.val, epochs=30)
+
+
+def _tasks_of_housing():
+    try:
+        data = ktr.load_dataset("california_housing")
+    except (OSError, ValueError, Exception) as error:  # noqa: BLE001
+        print(f"Without California housing: {error}")
+        return
+    build = functools.partial(ktr.build, "regression")
+    for optimizer, size in (("Adam", 32), ("SGD", 32), ("momentum", 512), ("RMSprop", 32)):
+        yield Task("housing", "regression", optimizer, size, build, data.train, data.val)
+    deep = functools.partial(ktr.build, "regression", n_hidden=3, n_neurons=60)
+    yield Task("housing", "regression, 3 layers", "Adam", 512, deep, data.train, data.val)
+
+    def dear(pair):
+        return pair[0], (pair[1].reshape(-1) > 1.8).astype("int64")
+
+    build = functools.partial(ktr.build, "binary")
+    for optimizer, size in (("Adam", 512), ("SGD", 32), ("RMSprop", 512)):
+        yield Task("housing", "binary", optimizer, size, build, dear(data.train), dear(data.val))
+
+
+def measured(task):
+    """Returns all that there is to say of a task, as plain numbers."""
+    sweep = task.swept()
+    grid = [task.best_loss(rate) for rate in GRID]
+    untrained = task.best_loss(1e-12)
+    return {
+        "sweep": {"rates": sweep.rates, "losses": sweep.losses},
+        "note": sweep.note,
+        "reliable": sweep.reliable,
+        "grid": grid,
+        "untrained": untrained,
+        "rules": {name: [rate, task.best_loss(rate)] for name, rate in sweep.rules.items()},
+    }
+
+
+def ratio(result, rule):
+    return result["rules"][rule][1] / min(result["grid"])
+
+
+def line(name, result):
+    best = int(np.argmin(result["grid"]))
+    cells = [name, f"{GRID[best]:.2g}", f"{result['grid'][best]:.3f}"]
+    cells += [f"{result['rules'][rule][0]:.2g}: {ratio(result, rule):.2f}" for rule in result["rules"]]
+    return "| " + " | ".join(cells) + " |"
+
+
+def summary(results):
+    rules = list(next(iter(results.values()))["rules"])
+    right = [sum(ratio(r, rule) < RIGHT for r in results.values()) for rule in rules]
+    lost = [
+        sum(not r["rules"][rule][1] < r["untrained"] for r in results.values()) for rule in rules
+    ]
+    count = len(results)
+    return "\n".join(
+        [
+            "| within 10 % | | | " + " | ".join(f"{n} of {count}" for n in right) + " |",
+            "| diverged | | | " + " | ".join(map(str, lost)) + " |",
+        ]
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="", help="tasks whose name holds this")
+    parser.add_argument("--json", help="where to write all numbers")
+    arguments = parser.parse_args()
+    results = {}
+    for task in tasks():
+        if arguments.only not in str(task):
+            continue
+        result = results[str(task)] = measured(task)
+        if len(results) == 1:
+            head = ["task", "best rate", "its loss", *result["rules"]]
+            print("| " + " | ".join(head) + " |")
+            print("|" + "---|" * len(head))
+        print(line(str(task), result), "" if result["reliable"] else result["note"], flush=True)
+        if arguments.json:
+            with open(arguments.json, "w", encoding="utf-8") as file:
+                json.dump(results, file)
+    print(summary(results))
+
+
+if __name__ == "__main__":
+    main()
