@@ -12,7 +12,8 @@ from kerastrain.lr_finder import lr_find
 from kerastrain.models import build, list_models, model_fn, register_model
 from kerastrain.plots import plot_history
 from kerastrain.rate_plots import plot_lr_sweep
-from kerastrain.records import History, LRSweep
+from kerastrain.rate_records import LRSweep
+from kerastrain.records import History
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
 from kerastrain.tasks import compile_for_task
 from kerastrain.training import Trained, build_and_fit, fit

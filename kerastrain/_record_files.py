@@ -16,6 +16,9 @@ from kerastrain._files import replacing
 
 VERSION = 1
 
+FIELDS_DONT_FIT = (AttributeError, KeyError, TypeError, ValueError)
+"""What a record's class raises where a file's fields aren't its own."""
+
 
 class UnreadableError(Exception):
     """Says in a few words why a file can't be read; the caller words the error."""
@@ -51,6 +54,13 @@ def fields_in(text: str, kind: str) -> dict[str, Any]:
     if version != VERSION:
         raise UnreadableError(f"version {version}, where this package reads {VERSION}")
     return fields
+
+
+def unreadable(
+    function: str, argument: str, must: str, path: str | os.PathLike[str], why: UnreadableError
+) -> Exception:
+    """Words the error of a file that can't be read; the caller raises it."""
+    return invalid(function, argument, must, f"path={os.fspath(path)!r} ({why})")
 
 
 def numbers_of(column: Any) -> list[float]:

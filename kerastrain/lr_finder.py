@@ -13,7 +13,7 @@ from kerastrain._kernels import build_metrics
 from kerastrain.data import is_stream
 from kerastrain.lr_rules import advise, ran_away
 from kerastrain.models import compiled_model_checked
-from kerastrain.records import LRSweep
+from kerastrain.rate_records import LRSweep
 from kerastrain.sources import Source, source_for
 from kerastrain.state import is_distributed, preserved
 

@@ -125,9 +125,12 @@ def two_sided_average(rates: np.ndarray, losses: np.ndarray) -> np.ndarray:
     weight = _weight(rates)
 
     def total(values: np.ndarray) -> np.ndarray:
-        return _decayed(values, weight) + _decayed(values[::-1], weight)[::-1] - values
+        from_below, from_above = _decayed(values, weight), _decayed(values[::-1], weight)[::-1]
+        both: np.ndarray = from_below + from_above - values
+        return both
 
-    return total(capped) / total(np.ones_like(capped))
+    averages: np.ndarray = total(capped) / total(np.ones_like(capped))
+    return averages
 
 
 def _decayed(values: np.ndarray, weight: float) -> np.ndarray:

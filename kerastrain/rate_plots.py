@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from kerastrain._axes import COLOURS, given_axes, new_axes
 from kerastrain._checks import invalid, show
-from kerastrain.records import LRSweep
+from kerastrain.rate_records import LRSweep
 
 _HEADROOM = 0.25  # of the fall of the loss: what is shown above its beginning, before it runs away
 

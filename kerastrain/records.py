@@ -16,11 +16,13 @@ from typing import Any, Self
 
 from kerastrain._checks import invalid, show
 from kerastrain._record_files import (
+    FIELDS_DONT_FIT,
     UnreadableError,
     fields_in,
     numbers_of,
     read_text,
     save_record,
+    unreadable,
 )
 
 STOP_REASONS = ("finished", "early_stopping", "time", "nan", "interrupted", "error")
@@ -143,17 +145,21 @@ class History:
         except UnreadableError as error:
             must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
             argument = "path" if function == "History.load" else "histories"
-            raise _unreadable(function, argument, must, path, error) from error
+            raise unreadable(function, argument, must, path, error) from error
 
     @classmethod
     def _from_json(cls, text: str) -> Self:
         fields = fields_in(text, "History")
         try:
-            columns = fields.pop("history")
-            history = {name: numbers_of(column) for name, column in columns.items()}
-            return cls(history=history, **fields)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return cls.of_fields(fields)
+        except FIELDS_DONT_FIT as error:
             raise UnreadableError(f"fields that don't fit: {error}") from error
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Makes a history of its fields, as a file holds them."""
+        columns = {name: numbers_of(column) for name, column in fields["history"].items()}
+        return cls(**{**fields, "history": columns})
 
     @classmethod
     def _from_csv(cls, text: str) -> Self:
@@ -196,75 +202,6 @@ class History:
 
     def _best_row(self) -> int | None:
         return None if self.best_epoch is None else self.epoch.index(self.best_epoch)
-
-
-@dataclasses.dataclass(frozen=True)
-class LRSweep:
-    """What a sweep of learning rates found; `lr_find` makes it and `plot_lr_sweep` draws it.
-
-    Attributes:
-        rates: The rate of each step, rising by the same factor from step to step.
-        losses: The loss of that step's batch, before the step changed the weights.
-        smoothed: The same, averaged over neighbouring rates.
-        suggestion: The rate to train with: half the one at which `smoothed` is lowest.
-        reliable: Whether nothing speaks against it.
-        note: What does, and why the sweep ended; a sentence or two.
-        rules: What other rules suggest from the same losses, by name, and ours.
-        batch_size: Rows a step; `None` where the data brought their own batches.
-
-    Example:
-        >>> rates = [1e-4, 1e-3, 1e-2]
-        >>> LRSweep(rates, [2.3, 1.1, 4.0], [2.2, 1.5, 3.0], suggestion=5e-4, reliable=False)
-        <LRSweep: learning_rate=0.0005, not reliable, 3 steps from 0.0001 to 0.01>
-    """
-
-    rates: list[float]
-    losses: list[float]
-    smoothed: list[float]
-    suggestion: float
-    reliable: bool
-    note: str = ""
-    rules: dict[str, float] = dataclasses.field(default_factory=dict)
-    batch_size: int | None = None
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in self._columns()}
-        if len(set(lengths.values())) > 1 or not self.rates:
-            must = "have a rate, a loss and a smoothed loss for each step"
-            raise invalid("LRSweep", "rates", must, f"lengths {lengths}")
-
-    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Writes the record as JSON, whole or not at all, and returns the path."""
-        return save_record(path, "LRSweep", dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a record that `save` wrote.
-
-        Raises:
-            ValueError: If the file can't be read or isn't a sweep.
-        """
-        try:
-            fields = fields_in(read_text(path), "LRSweep")
-            try:
-                fields |= {name: numbers_of(fields[name]) for name in cls._columns()}
-                return cls(**fields)
-            except (KeyError, TypeError, ValueError) as error:
-                raise UnreadableError(f"fields that don't fit: {error}") from error
-        except UnreadableError as error:
-            must = "be a readable file of LRSweep.save"
-            raise _unreadable("LRSweep.load", "path", must, path, error) from error
-
-    @staticmethod
-    def _columns() -> tuple[str, ...]:
-        return "rates", "losses", "smoothed"
-
-    def __repr__(self) -> str:
-        doubt = "" if self.reliable else ", not reliable"
-        return (
-            f"<LRSweep: learning_rate={self.suggestion:.3g}{doubt}, {len(self.rates)} steps from "
-            f"{self.rates[0]:.3g} to {self.rates[-1]:.3g}>"
-        )
 
 
 def as_history(source: Any, *, function: str) -> History:
@@ -328,9 +265,3 @@ def _rows_to_show(length: int, best: int | None, *, ends: int = 5) -> list[int |
             shown.append(None)
         shown.append(row)
     return shown
-
-
-def _unreadable(
-    function: str, argument: str, must: str, path: str | os.PathLike[str], why: UnreadableError
-) -> Exception:
-    return invalid(function, argument, must, f"path={os.fspath(path)!r} ({why})")

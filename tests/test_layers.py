@@ -24,6 +24,7 @@ RANKS = {
     "metrics": 1,
     "_kernels": 0,
     "records": 1,
+    "rate_records": 1.5,
     "lr_rules": 0,
     "lr_finder": 4.5,
     "models": 2,

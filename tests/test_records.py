@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerastrain.records import STOP_REASONS, History, LRSweep, as_history, lowest
+from kerastrain.records import STOP_REASONS, History, as_history, lowest
 
 NAN, INF = math.nan, math.inf
 
@@ -428,70 +428,4 @@ def test_a_history_is_saved_as_json_and_says_so(tmp_path):
     assert str(error.value) == (
         f'`History.save`: `path` must end in ".json": write "{tmp_path / "run.json"}". '
         f"Received: path='{tmp_path / 'run.csv'}'."
-    )
-
-
-# A sweep of learning rates.
-
-SWEEP = LRSweep(
-    rates=[1e-3, 1e-2, 1e-1],
-    losses=[2.3, 1.1, INF],
-    smoothed=[2.2, 1.3, 3.0],
-    suggestion=5e-3,
-    reliable=False,
-    note="it took 3 steps",
-    rules={"half the minimum": 5e-3, "steepest": 1e-3},
-    batch_size=32,
-)
-
-
-def test_a_saved_sweep_loads_as_it_was(tmp_path):
-    assert LRSweep.load(SWEEP.save(tmp_path / "sweep.json")) == SWEEP
-
-
-def test_a_sweep_says_the_rate_and_whether_to_rely_on_it():
-    assert repr(SWEEP) == (
-        "<LRSweep: learning_rate=0.005, not reliable, 3 steps from 0.001 to 0.1>"
-    )
-    sure = dataclasses.replace(SWEEP, reliable=True)
-    assert repr(sure) == "<LRSweep: learning_rate=0.005, 3 steps from 0.001 to 0.1>"
-
-
-@pytest.mark.parametrize(
-    "changes", [{"losses": [2.3]}, {"rates": [], "losses": [], "smoothed": []}]
-)
-def test_a_sweep_has_a_loss_for_each_rate(changes):
-    with pytest.raises(ValueError, match="LRSweep") as error:
-        dataclasses.replace(SWEEP, **changes)
-    lengths = {"rates": 3, "losses": 3, "smoothed": 3} | {k: len(v) for k, v in changes.items()}
-    assert str(error.value) == (
-        "`LRSweep`: `rates` must have a rate, a loss and a smoothed loss for each step. "
-        f"Received: lengths {lengths}."
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (as_json(), "no 'kerastrain.LRSweep' in it"),
-        ('{"format": "kerastrain.LRSweep", "version": 1}', "fields that don't fit: 'rates'"),
-        ("rates", "not JSON: Expecting value: line 1 column 1 (char 0)"),
-    ],
-)
-def test_a_file_without_a_sweep_is_refused(tmp_path, text, why):
-    path = write(tmp_path, "sweep.json", text)
-    with pytest.raises(ValueError, match="LRSweep") as error:
-        LRSweep.load(path)
-    assert str(error.value) == (
-        "`LRSweep.load`: `path` must be a readable file of LRSweep.save. "
-        f"Received: path='{path}' ({why})."
-    )
-
-
-def test_a_sweep_is_saved_as_json_and_says_so(tmp_path):
-    with pytest.raises(ValueError, match="must end in") as error:
-        SWEEP.save(tmp_path / "sweep.csv")
-    assert str(error.value) == (
-        f'`LRSweep.save`: `path` must end in ".json": write "{tmp_path / "sweep.json"}". '
-        f"Received: path='{tmp_path / 'sweep.csv'}'."
     )

@@ -1,0 +1,212 @@
+"""Batch sizes held against each other, with the learning rate scaled or not, warmed up or not."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastrain import schedules
+from kerastrain._checks import flag, invalid, one_of, show, whole_number
+from kerastrain.architecture import layers_of
+from kerastrain.data import is_stream
+from kerastrain.models import Builder
+from kerastrain.rate_records import BatchSizeRun, BatchSizes
+from kerastrain.training import Trained, build_and_fit, unpacked
+
+SIZES = (32, 128, 512, 2048, 8192)
+"""The batch sizes that are compared by default, as far as there are rows."""
+
+SCALINGS = {
+    "none": lambda times: 1.0,
+    "sqrt": math.sqrt,
+    "linear": float,
+}
+"""What the learning rate is multiplied by where the batch has so many times the rows."""
+
+
+def compare_batch_sizes(
+    builder: str | Builder,
+    data: Any,
+    *,
+    sizes: Sequence[int] | None = None,
+    scaling: Sequence[str] = ("none", "sqrt", "linear"),
+    schedule: Callable[[float], Any] | None = schedules.warmup,
+    learning_rate: float | str | None = None,
+    optimizer: Any = "adam",
+    epochs: int = 10,
+    seed: int = 0,
+    verbose: bool = True,
+    **arguments: Any,
+) -> BatchSizes:
+    """Trains the same model with batches of several sizes, and tells what each costs and gains.
+
+    Larger batches make an epoch faster and its steps fewer. To make up for these, the rate grows
+    with the batch: in proportion to it (Goyal et al., "Accurate, Large Minibatch SGD", 2017), or to
+    its square root, which keeps the steps' noise (Krizhevsky, "One weird trick for parallelizing
+    convolutional neural networks", 2014, section 5) and suits Adam and RMSprop (Malladi et al., "On
+    the SDEs and Scaling Rules for Adaptive Gradient Algorithms", 2022). A rate that is large from
+    the first step on can ruin the weights, which warming up is to prevent. All start from the same
+    weights.
+
+    Args:
+        builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
+        data: What `load_dataset` returns, or a pair `(x, y)`.
+        sizes: The batch sizes; by default those of 32, 128, 512, 2,048 and 8,192 for which there
+            are rows.
+        scaling: How the rate follows the batch size, from the smallest one on: some of "none",
+            "sqrt" and "linear".
+        schedule: A function from the peak rate to a schedule, such as `schedules.warmup`: each run
+            is made without it and with it. `None` makes those without only.
+        learning_rate: The rate at the smallest size; "auto" sweeps for it, and left out it is the
+            optimizer's own.
+        optimizer: A name or an object; see `compile_for_task`.
+        epochs: Of each run.
+        seed: Of each run.
+        verbose: Whether to print a line a run.
+        **arguments: More of `build_and_fit`, such as `a_layer`, `params` or `patience`.
+
+    Returns:
+        A table that prints, shows in a notebook, and saves to JSON.
+
+    Raises:
+        ValueError: If an argument's value is out of range.
+        TypeError: If an argument is of the wrong kind.
+
+    Example:
+        >>> import kerastrain as ktr
+        >>> data = ktr.load_dataset("fashion_mnist_small")
+        >>> table = compare_batch_sizes(
+        ...     "dense", data, sizes=[64, 512], scaling=["sqrt"], epochs=1, verbose=False
+        ... )
+        >>> [(run.batch_size, run.schedule, run.learning_rate) for run in table.runs]
+        [(64, '', 0.001), (64, 'warmup', 0.001), (512, '', 0.0028...), (512, 'warmup', 0.0028...)]
+    """
+    function = "compare_batch_sizes"
+    sizes = _sizes(sizes, _training_rows(data, arguments.get("validation_split", 0.0)))
+    scalings = _scalings(scaling)
+    flag(function, "verbose", verbose)
+    _check_arguments(schedule, optimizer, arguments)
+    arguments |= {"optimizer": optimizer, "epochs": epochs, "seed": seed, "verbose": 0}
+    base, runs = learning_rate, list[BatchSizeRun]()
+    for size, name, is_scheduled in _combinations(sizes, scalings, schedule is not None):
+        rate = base if not runs else base * SCALINGS[name](size / sizes[0])
+        follows = schedule if is_scheduled else None
+        trained = build_and_fit(
+            builder, data, learning_rate=rate, schedule=follows, batch_size=size, **arguments
+        )
+        if not runs:
+            # What "auto" found, or the optimizer's own.
+            base = rate = trained.history.history["learning_rate"][0]
+        runs.append(_run(trained, size, name, follows, rate))
+        if verbose:
+            print(_line(runs[-1]))
+    return BatchSizes(runs)
+
+
+def step_megabytes(model: keras.Model, batch_size: int) -> float:
+    """Returns what a training step holds at least, in millions of bytes.
+
+    These are the weights, the gradients of those that are trained, the optimizer's variables, and
+    what each layer makes of a batch, together with its gradient. Temporary values within a layer,
+    of which recurrent ones have many, aren't counted.
+
+    Args:
+        model: A built and compiled model.
+        batch_size: Rows a step.
+
+    Returns:
+        The megabytes, or NaN where a layer's shape isn't known.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
+        >>> model.compile("sgd", "mse")
+        >>> round(step_megabytes(model, 1000), 6)  # 4 bytes * (2 * 90 + 2 + 1000 * 2 * 10)
+        0.080728
+    """
+    shapes = [getattr(layer, "output", None) for layer in layers_of(model)]
+    outputs = keras.tree.flatten(shapes)
+    if any(output is None or None in output.shape[1:] for output in outputs):
+        return math.nan
+    made = sum(_bytes((batch_size, *output.shape[1:]), output.dtype) for output in outputs)
+    kept = [*model.variables, *model.trainable_variables, *model.optimizer.variables]
+    return (2 * made + sum(_bytes(v.shape, v.dtype) for v in kept)) / 1e6
+
+
+def _bytes(shape: Sequence[int], dtype: str) -> int:
+    bits = "".join(character for character in str(dtype) if character.isdigit())
+    return math.prod(shape) * (int(bits) // 8 if bits else 1)
+
+
+def _combinations(
+    sizes: Sequence[int], scalings: Sequence[str], has_schedule: bool
+) -> Iterator[tuple[int, str, bool]]:
+    """Yields size, scaling and whether there is a schedule; the smallest size scales nothing."""
+    for size in sizes:
+        for name in scalings if size > sizes[0] else ("none",):
+            for is_scheduled in (False, True)[: 1 + has_schedule]:
+                yield size, name, is_scheduled
+
+
+def _run(trained: Trained, size: int, scaling: str, schedule: Any, rate: float) -> BatchSizeRun:
+    return BatchSizeRun(
+        batch_size=size,
+        scaling=scaling,
+        schedule=getattr(schedule, "__name__", "schedule") if schedule else "",
+        learning_rate=rate,
+        megabytes=step_megabytes(trained.model, size),
+        history=trained.history,
+    )
+
+
+def _line(run: BatchSizeRun) -> str:
+    history, monitor = run.history, run.history.monitor or "loss"
+    best = f"{monitor} {history.best[monitor]:.4g}" if history.best else "lost"
+    of = f"{run.scaling}{f', {run.schedule}' if run.schedule else ''}"
+    return f"batch {run.batch_size:,} at {run.learning_rate:.2g} ({of}): {best}"
+
+
+def _training_rows(data: Any, held_out: float) -> int:
+    if is_stream(data):
+        must = "be what load_dataset returns or a pair (x, y), whose batches have no size yet"
+        raise invalid("compare_batch_sizes", "data", must, f"data={show(data)}", kind=TypeError)
+    (x, _), *_ = unpacked(data, function="compare_batch_sizes")
+    rows = len(keras.tree.flatten(x)[0])
+    return math.floor(rows * (1 - held_out))
+
+
+def _sizes(sizes: Sequence[int] | None, rows: int) -> list[int]:
+    if sizes is None:
+        return [size for size in SIZES if size <= rows] or [rows]
+    function = "compare_batch_sizes"
+    if not isinstance(sizes, Sequence | np.ndarray) or isinstance(sizes, str) or not len(sizes):
+        raise invalid(function, "sizes", "be a list of batch sizes", f"sizes={show(sizes)}")
+    numbers = sorted({whole_number(function, "sizes", size, least=1) for size in sizes})
+    if numbers[-1] > rows:
+        must = f"be at most the rows to train on, {rows}"
+        raise invalid(function, "sizes", must, f"sizes={show(sizes)}")
+    return numbers
+
+
+def _scalings(scaling: Sequence[str]) -> list[str]:
+    names = [scaling] if isinstance(scaling, str) else list(scaling)
+    if not names:
+        must = f"name at least one of {', '.join(map(repr, SCALINGS))}"
+        raise invalid("compare_batch_sizes", "scaling", must, f"scaling={scaling!r}")
+    for name in names:
+        one_of("compare_batch_sizes", "scaling", name, SCALINGS)
+    return list(dict.fromkeys(names))
+
+
+def _check_arguments(schedule: Any, optimizer: Any, arguments: dict[str, Any]) -> None:
+    function = "compare_batch_sizes"
+    if schedule is not None and not callable(schedule):
+        must = "be a function from the peak rate to a schedule, such as schedules.warmup"
+        raise invalid(function, "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        must = "be a function from the peak rate to a schedule, such as schedules.warmup"
+        raise invalid(function, "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
+    if "batch_size" in arguments:
+        must = "be left out: the sizes to compare are `sizes`"
+        raise invalid(function, "batch_size", must, f"batch_size={arguments['batch_size']!r}")

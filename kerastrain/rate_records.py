@@ -1,0 +1,222 @@
+"""What experiments with learning rates and batch sizes found: frozen records, and JSON both ways.
+
+As `records`, this knows no Keras.
+"""
+
+import dataclasses
+import html
+import os
+import pathlib
+import statistics
+from typing import Any, Self
+
+from kerastrain._checks import invalid
+from kerastrain._record_files import (
+    FIELDS_DONT_FIT,
+    UnreadableError,
+    fields_in,
+    numbers_of,
+    read_text,
+    save_record,
+    unreadable,
+)
+from kerastrain.records import PER_EPOCH_FACTS, History
+
+_FORMATS = {"learning rate": ".2g", "s an epoch": "#.3g", "MB a step": ",.1f"}
+
+
+@dataclasses.dataclass(frozen=True)
+class LRSweep:
+    """What a sweep of learning rates found; `lr_find` makes it and `plot_lr_sweep` draws it.
+
+    Attributes:
+        rates: The rate of each step, rising by the same factor from step to step.
+        losses: The loss of that step's batch, before the step changed the weights.
+        smoothed: The same, averaged over neighbouring rates.
+        suggestion: The rate to train with: half the one at which `smoothed` is lowest.
+        reliable: Whether nothing speaks against it.
+        note: What does, and why the sweep ended; a sentence or two.
+        rules: What other rules suggest from the same losses, by name, and ours.
+        batch_size: Rows a step; `None` where the data brought their own batches.
+
+    Example:
+        >>> rates = [1e-4, 1e-3, 1e-2]
+        >>> LRSweep(rates, [2.3, 1.1, 4.0], [2.2, 1.5, 3.0], suggestion=5e-4, reliable=False)
+        <LRSweep: learning_rate=0.0005, not reliable, 3 steps from 0.0001 to 0.01>
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    suggestion: float
+    reliable: bool
+    note: str = ""
+    rules: dict[str, float] = dataclasses.field(default_factory=dict)
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in self._columns()}
+        if len(set(lengths.values())) > 1 or not self.rates:
+            must = "have a rate, a loss and a smoothed loss for each step"
+            raise invalid("LRSweep", "rates", must, f"lengths {lengths}")
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Writes the record as JSON, whole or not at all, and returns the path."""
+        return save_record(path, "LRSweep", dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a record that `save` wrote.
+
+        Raises:
+            ValueError: If the file can't be read or isn't a sweep.
+        """
+        try:
+            fields = fields_in(read_text(path), "LRSweep")
+            fields |= {name: numbers_of(fields[name]) for name in cls._columns()}
+            return cls(**fields)
+        except (UnreadableError, *FIELDS_DONT_FIT) as error:
+            raise _not_loaded(cls, path, error) from error
+
+    @staticmethod
+    def _columns() -> tuple[str, ...]:
+        return "rates", "losses", "smoothed"
+
+    def __repr__(self) -> str:
+        doubt = "" if self.reliable else ", not reliable"
+        return (
+            f"<LRSweep: learning_rate={self.suggestion:.3g}{doubt}, {len(self.rates)} steps from "
+            f"{self.rates[0]:.3g} to {self.rates[-1]:.3g}>"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSizeRun:
+    """One run of a comparison of batch sizes.
+
+    Attributes:
+        batch_size: Rows a step.
+        scaling: How the learning rate follows the batch size: "none", "sqrt" or "linear".
+        schedule: The name of its schedule; empty for a constant rate.
+        learning_rate: The rate, of a schedule its peak.
+        megabytes: What a step holds at least, in millions of bytes; NaN where that isn't known.
+        history: What the run did.
+    """
+
+    batch_size: int
+    scaling: str
+    schedule: str
+    learning_rate: float
+    megabytes: float
+    history: History
+
+    @property
+    def seconds(self) -> float:
+        """What an epoch takes; the median, without the first one, which traces and compiles."""
+        seconds = self.history.history["seconds"]
+        return statistics.median(seconds[1:] or seconds)
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs to the best one; `None` if no epoch had a finite value."""
+        best = self.history.best_epoch
+        return None if best is None else self.history.epoch.index(best) + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSizes:
+    """What `compare_batch_sizes` found; prints as a table.
+
+    Attributes:
+        runs: One for each batch size, scaling and schedule.
+
+    Example:
+        >>> history = History.of({"val_loss": [0.9, 0.5], "seconds": [1.5, 0.2]})
+        >>> print(BatchSizes([BatchSizeRun(32, "none", "", 0.001, 1.9, history)]))
+        batch size  rate scaled  schedule  learning rate  s an epoch  MB a step  val_loss  epochs
+                32         none         -          0.001       0.200        1.9    0.5000       2
+    """
+
+    runs: list[BatchSizeRun]
+
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Writes the record as JSON, whole or not at all, and returns the path."""
+        return save_record(path, "BatchSizes", dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a record that `save` wrote.
+
+        Raises:
+            ValueError: If the file can't be read or isn't a comparison of batch sizes.
+        """
+        try:
+            runs = fields_in(read_text(path), "BatchSizes")["runs"]
+            return cls([cls._run(run) for run in runs])
+        except (UnreadableError, *FIELDS_DONT_FIT) as error:
+            raise _not_loaded(cls, path, error) from error
+
+    @staticmethod
+    def _run(fields: dict[str, Any]) -> BatchSizeRun:
+        (megabytes,) = numbers_of([fields["megabytes"]])
+        history = History.of_fields(fields["history"])
+        return BatchSizeRun(**{**fields, "megabytes": megabytes, "history": history})
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The table, a dict a run: ready for a data frame."""
+        return [_row(run) for run in self.runs]
+
+    def __str__(self) -> str:
+        header, *lines = self._cells()
+        cells = [header, *lines]
+        widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in cells
+        )
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook."""
+        header, *lines = self._cells()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>"
+            for line in lines
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _cells(self) -> list[list[str]]:
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        return [names, *([_cell(name, row.get(name)) for name in names] for row in self.rows)]
+
+
+def _row(run: BatchSizeRun) -> dict[str, Any]:
+    """Returns the best epoch's monitor, and with it what else validation measured."""
+    best = run.history.best
+    monitor = run.history.monitor or "loss"
+    validation = [name for name in best if name.startswith("val_") and name != monitor]
+    measured = [name for name in validation if name not in PER_EPOCH_FACTS]
+    return {
+        "batch size": run.batch_size,
+        "rate scaled": run.scaling,
+        "schedule": run.schedule or "-",
+        "learning rate": run.learning_rate,
+        "s an epoch": run.seconds,
+        "MB a step": run.megabytes,
+        monitor: best.get(monitor),
+        **{name: best[name] for name in measured},
+        "epochs": run.epochs,
+    }
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return format(value, _FORMATS.get(name, "#.4g")) if isinstance(value, float) else str(value)
+
+
+def _not_loaded(kind: type, path: str | os.PathLike[str], error: Exception) -> Exception:
+    why = error if isinstance(error, UnreadableError) else f"fields that don't fit: {error}"
+    must = f"be a readable file of {kind.__name__}.save"
+    return unreadable(f"{kind.__name__}.load", "path", must, path, UnreadableError(str(why)))
