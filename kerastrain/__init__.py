@@ -1,17 +1,18 @@
 """Build, fit and look, in a few calls: a thin layer over Keras.
 
 Where things are: models and tasks make and compile models; `fit` and `build_and_fit` (training)
-train them, executed by engine, fed by data and datasets, watched by callbacks and progress;
-`lr_find` (lr_finder) sweeps the learning rate. A run leaves a `History`, a sweep an `LRSweep`
-(records), which plots and rate_plots draw. Everything takes and returns Keras's objects.
+train them, executed by engine, fed by data and datasets, watched by callbacks and progress, at
+rates that schedules give and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a
+sweep an `LRSweep` (rate_records), which plots and rate_plots draw. Everything takes and returns
+Keras's objects.
 """
 
-from kerastrain import callbacks
+from kerastrain import callbacks, schedules
 from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import build, list_models, model_fn, register_model
 from kerastrain.plots import plot_history
-from kerastrain.rate_plots import plot_lr_sweep
+from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
 from kerastrain.rate_records import LRSweep
 from kerastrain.records import History
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
@@ -37,9 +38,11 @@ __all__ = [
     "model_fn",
     "plot_history",
     "plot_lr_sweep",
+    "plot_schedule",
     "register_model",
     "save_model",
     "save_weights",
+    "schedules",
 ]
 
 __version__ = "0.1.0"

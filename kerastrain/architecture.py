@@ -178,7 +178,7 @@ def _traits(thing: Any) -> Any:
     Raises:
         TypeError: If something of the user's is among it.
     """
-    if thing is None or isinstance(thing, bool | int | float | str):
+    if thing is None or type(thing) in (bool, int, float, str):
         return thing
     if isinstance(thing, dict):
         return {str(key): _traits(value) for key, value in thing.items()}
@@ -186,6 +186,8 @@ def _traits(thing: Any) -> Any:
         return [_traits(value) for value in thing]
     if isinstance(thing, np.ndarray | np.generic):
         return thing.tolist()
+    if isinstance(thing, int | float | str):  # A momentum that follows a schedule, for one.
+        return {type(thing).__qualname__: thing}
     if isinstance(thing, keras.Variable | tf.Variable):
         return None  # Which `_variables` tells, but for those of metrics, which follow from them.
     if not _is_ours(thing) and not _is_ours(type(thing)):

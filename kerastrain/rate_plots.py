@@ -1,21 +1,28 @@
 """Pictures of learning rates: what a sweep found, and what a schedule will do.
 
-Numbers first, then the drawing, as in `plots`. Nothing here knows Keras.
+Numbers first, then the drawing. A schedule is a function of the step, and is only called here, so
+that it may be Keras's, ours or anybody's. Nothing here shows a figure, changes Matplotlib's
+settings or knows Keras.
 """
 
 import dataclasses
 import os
 import textwrap
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, given_axes, new_axes
-from kerastrain._checks import invalid, show
+from kerastrain._checks import invalid, show, whole_number
 from kerastrain.rate_records import LRSweep
 
+_RATE, _MOMENTUM = "learning rate", "momentum"
+_STYLES = ("-", "--", ":", "-.")  # in turn, once there are more schedules than colours
+_POINTS = 300  # more take seconds to compute, and show no more
 _HEADROOM = 0.25  # of the fall of the loss: what is shown above its beginning, before it runs away
 
 
@@ -114,3 +121,177 @@ def _read(sweep: Any) -> LRSweep:
         must = "be what lr_find returns, or a path to a saved one"
         raise invalid("plot_lr_sweep", "sweep", must, show(sweep), kind=TypeError)
     return sweep
+
+
+def plot_schedule(
+    *schedules: Callable[[int], Any],
+    epochs: int,
+    steps_per_epoch: int = 100,
+    labels: str | Sequence[str] | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> list[Axes]:
+    """Draws the learning rates of a run before it starts, of one schedule or of several.
+
+    A second panel shows the momentum, where a schedule has a say in it.
+
+    Args:
+        *schedules: Each one a Keras schedule or any other function from the step to the rate. One
+            of `kerastrain.schedules` is drawn for a run of these lengths.
+        epochs: Epochs of the run.
+        steps_per_epoch: Steps an epoch. The lengths of Keras's own schedules are in steps, so it
+            matters to them.
+        labels: One name a schedule; by default what it is called.
+        ax: Where to draw: one Axes for the rates, or as many Axes as there are panels. By default
+            a new figure.
+
+    Returns:
+        The Axes, one a panel. Their figure is `axes[0].figure`.
+
+    Raises:
+        ValueError: If there is nothing to draw, or a wrong count of labels or Axes.
+        TypeError: If an argument is of a kind that can't be drawn.
+
+    Example:
+        >>> from kerastrain.schedules import warmup
+        >>> axes = plot_schedule(warmup(0.1, epochs=1), epochs=2, steps_per_epoch=2)
+        >>> line = axes[0].get_lines()[0]
+        >>> print(line.get_xdata(), line.get_ydata().round(3))
+        [0.  0.5 1.  1.5 2. ] [0.05 0.1  0.1  0.1  0.1 ]
+    """
+    curves = _schedule_curves(schedules, epochs, steps_per_epoch, labels)
+    has_momentum = any(curve.momenta is not None for curve in curves)
+    names = [_RATE, _MOMENTUM] if has_momentum and not isinstance(ax, Axes) else [_RATE]
+    if ax is None:
+        axes = new_axes(len(names))
+    else:
+        axes = given_axes("plot_schedule", ax, names, panel="quantity")
+    for name, panel_ax in zip(names, axes, strict=True):
+        _draw_panel(panel_ax, name, curves)
+    if len(curves) == 1:
+        _say_peak(axes[0], curves[0])
+    else:
+        axes[0].legend(frameon=False)
+    return axes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Curve:
+    """What a schedule does in a run; `momenta` is `None` where it leaves the momentum alone."""
+
+    label: str
+    look: dict[str, Any]
+    epochs: np.ndarray
+    rates: np.ndarray
+    momenta: np.ndarray | None
+
+
+def _schedule_curves(
+    schedules: Sequence[Any],
+    epochs: int,
+    steps_per_epoch: int,
+    labels: str | Sequence[str] | None,
+) -> list[_Curve]:
+    """Computes what `plot_schedule` draws; the arguments are its own."""
+    epochs = whole_number("plot_schedule", "epochs", epochs, least=1)
+    steps_per_epoch = whole_number("plot_schedule", "steps_per_epoch", steps_per_epoch, least=1)
+    if not schedules:
+        raise invalid("plot_schedule", "schedules", "hold at least one schedule", "schedules=()")
+    names = _names(schedules) if labels is None else _check_labels(labels, len(schedules))
+    curves = []
+    for position, (schedule, name) in enumerate(zip(schedules, names, strict=True)):
+        if not callable(schedule):
+            must = "each be a Keras schedule or another function from the step to the rate"
+            received = f"schedules[{position}]={show(schedule)}"
+            raise invalid("plot_schedule", "schedules", must, received, kind=TypeError)
+        if hasattr(schedule, "for_run"):
+            schedule = schedule.for_run(steps_per_epoch, epochs)
+        turn, number = divmod(position, len(COLOURS))
+        look = {"color": COLOURS[number], "linestyle": _STYLES[turn % len(_STYLES)]}
+        curves.append(_curve(schedule, name, look, epochs, steps_per_epoch))
+    return curves
+
+
+def _curve(
+    schedule: Any, label: str, look: dict[str, Any], epochs: int, steps_per_epoch: int
+) -> _Curve:
+    steps = _steps_shown(schedule, epochs * steps_per_epoch)
+    momentum_at = getattr(schedule, "momentum_at", None)
+    there = momentum_at is not None and momentum_at(0) is not None
+    momenta = _values(momentum_at, steps) if momentum_at and there else None
+    return _Curve(label, look, steps / steps_per_epoch, _values(schedule, steps), momenta)
+
+
+def _steps_shown(schedule: Any, total: int) -> np.ndarray:
+    """Returns steps from 0 to `total`, evenly spread, and more of them about the highest rate.
+
+    Else the peak of a long run would be cut off.
+    """
+    shown = finer = _spread(0, total, _POINTS)
+    while np.diff(finer).max() > 1:
+        peak = int(np.argmax(_values(schedule, finer)))
+        finer = _spread(finer[max(0, peak - 1)], finer[min(peak + 1, len(finer) - 1)], 20)
+        shown = np.union1d(shown, finer)
+    return shown
+
+
+def _spread(first: int, last: int, most: int) -> np.ndarray:
+    return np.linspace(first, last, min(last - first, most) + 1).round().astype(int)
+
+
+def _values(function: Callable[[int], Any], steps: np.ndarray) -> np.ndarray:
+    return np.array([float(function(int(step))) for step in steps])
+
+
+def _names(schedules: Sequence[Any]) -> list[str]:
+    """Returns what the schedules are called, with a number where several are called alike."""
+    names = [_name(schedule) for schedule in schedules]
+    return [
+        f"{name} {names[: position + 1].count(name)}" if names.count(name) > 1 else name
+        for position, name in enumerate(names)
+    ]
+
+
+def _name(schedule: Any) -> str:
+    own = getattr(schedule, "factory", None) or getattr(schedule, "__name__", None)
+    return str(own or type(schedule).__name__)
+
+
+def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
+    names = [labels] if isinstance(labels, str) else labels
+    if not isinstance(names, Sequence) or len(names) != count:
+        must = f"be a list of one label per schedule ({count})"
+        raise invalid("plot_schedule", "labels", must, f"labels={show(labels)}")
+    return [str(name) for name in names]
+
+
+def _draw_panel(ax: Axes, name: str, curves: Sequence[_Curve]) -> None:
+    for curve in curves:
+        values = curve.rates if name == _RATE else curve.momenta
+        if values is not None:
+            ax.plot(curve.epochs, values, label=curve.label, linewidth=1.7, **curve.look)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(name)
+    ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    if name == _RATE:
+        ax.set_ylim(bottom=0)  # A rate is a length: its half should look like one.
+
+
+def _say_peak(ax: Axes, curve: _Curve) -> None:
+    """Marks where the rate is highest first, and writes it beside the dot."""
+    peak = int(np.argmax(curve.rates))
+    epoch, rate = curve.epochs[peak], curve.rates[peak]
+    ring = ax.get_facecolor()
+    (dot,) = ax.plot(
+        epoch, rate, "o", color=curve.look["color"], markeredgecolor=ring, label="_peak"
+    )
+    dot.set(markersize=7.5, zorder=4)
+    ax.set_ylim(0, 1.15 * rate or None)  # Room for the words above it.
+    ax.annotate(
+        f"peak {rate:.4g} at epoch {round(epoch, 1):g}",
+        xy=(epoch, rate),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="left" if epoch < 0.3 * curve.epochs[-1] else "center",
+        va="bottom",
+        fontsize="small",
+    )

@@ -3,8 +3,8 @@
 import contextlib
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from kerastrain import engine
 from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
 from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
+from kerastrain._following import momentum_following, schedule_for, schedule_of
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import (
     ALayer,
@@ -25,6 +26,8 @@ from kerastrain.progress import progress_callback
 from kerastrain.records import History
 from kerastrain.sources import Source, first_rows, source_for
 from kerastrain.tasks import classes_in, compile_for_task
+
+ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
 
 class Trained(NamedTuple):
@@ -57,7 +60,7 @@ def fit(
     patience: int | None = None,
     min_delta: float = 0.0,
     restore_best: bool = True,
-    schedule: keras.optimizers.schedules.LearningRateSchedule | None = None,
+    schedule: ASchedule | None = None,
     seed: int | None = None,
     speed: str = "auto",
     verbose: str | int = "auto",
@@ -92,7 +95,9 @@ def fit(
         patience: Epochs without improvement after which to stop; `None` never stops early.
         min_delta: The least change that counts as an improvement.
         restore_best: Whether the model ends with the weights of its best epoch.
-        schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step.
+        schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step; one of
+            `kerastrain.schedules` learns the steps of this run. Or a function that makes one, such
+            as `kerastrain.schedules.one_cycle`, called with the optimizer's rate as the peak.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
             weights with the same seed and speed are the same to the bit (but a Dataset that
             shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
@@ -157,11 +162,14 @@ def fit(
     bar = progress_callback(
         verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=facts.stopped
     )
-    _follow(model, schedule, callbacks)
+    _follow(model, schedule, callbacks, steps=source.steps, epochs=epochs)
     _start_from(model, drawn, is_given=seed is not None)
     everyone = [facts, record, *callbacks, best.watcher, *([bar] if bar else [])]
     try:
-        with engine.executing(model, speed, source, everyone, epochs) as execution:
+        with (
+            momentum_following(model),
+            engine.executing(model, speed, source, everyone, epochs) as execution,
+        ):
             if bar:
                 bar.announce(f'speed="{execution.way}": {execution.why}')
             reason = _train(model, source, execution, epochs, everyone)
@@ -296,12 +304,13 @@ def _start_from(model: keras.Model, seed: int, *, is_given: bool) -> None:
         state.assign(np.array([start, 0], dtype=state.dtype))
 
 
-def _follow(model: keras.Model, schedule: Any, callbacks: list[Any]) -> None:
+def _follow(
+    model: keras.Model, schedule: Any, callbacks: list[Any], *, steps: int | None, epochs: int
+) -> None:
     if schedule is None:
+        schedule_of(model.optimizer)  # Raises where it doesn't know its steps.
         return
-    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        must = "be a keras.optimizers.schedules.LearningRateSchedule"
-        raise invalid("fit", "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
+    schedule = schedule_for(model.optimizer, schedule, steps=steps, epochs=epochs)
     setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     for callback in callbacks:
         if isinstance(callback, setters):

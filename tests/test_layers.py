@@ -31,6 +31,8 @@ RANKS = {
     "data": 2,
     "plots": 2,
     "rate_plots": 2,
+    "schedules": 1,
+    "_following": 2,
     "tasks": 2.5,
     "saving": 2.5,
     "datasets": 3,
@@ -131,20 +133,10 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "_axes",
-        "_checks",
-        "_files",
-        "_progress_text",
-        "_record_files",
-        "lr_rules",
-        "plots",
-        "rate_plots",
-        "records",
-    ],
-)
+READERS = ["_axes", "plots", "rate_plots", "records", "rate_records", "_record_files", "lr_rules"]
+
+
+@pytest.mark.parametrize("module", ["_checks", "_files", "_progress_text", *READERS])
 def test_what_reads_records_knows_no_keras(module):
     assert packages_of(module).isdisjoint({"keras", "tensorflow"})
 

@@ -515,7 +515,8 @@ def test_the_labels_of_a_streams_first_batch_are_checked(classifier, stream):
         (
             {"schedule": 0.01},
             TypeError,
-            "`schedule` must be a keras.optimizers.schedules.LearningRateSchedule. "
+            "`schedule` must be a keras.optimizers.schedules.LearningRateSchedule or a function "
+            "from the peak to one, such as kerastrain.schedules.one_cycle. "
             "Received: schedule=0.01.",
         ),
         (

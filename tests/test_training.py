@@ -295,6 +295,127 @@ def test_a_schedule_counts_after_a_fit_of_keras_and_stays_for_the_next(speed):
     assert_same_bits(model.get_weights(), weights)
 
 
+STEPS = 4  # an epoch: 60 rows in batches of 16
+DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
+
+
+@pytest.mark.parametrize("speed", ["plain", "steps", "compiled"])
+@pytest.mark.parametrize(
+    "factory", [ktr.schedules.warmup, ktr.schedules.warmup_cosine, ktr.schedules.one_cycle]
+)
+def test_a_schedule_learns_the_steps_of_the_run(factory, speed):
+    history = fit(traced(), X, Y, epochs=3, schedule=factory(0.1, epochs=1), speed=speed)
+    schedule = factory(0.1, epochs=1).for_run(STEPS, 3)
+    ends = [float(schedule(STEPS * epoch)) for epoch in (1, 2, 3)]
+    assert history.history["learning_rate"] == pytest.approx(ends, rel=1e-6, abs=1e-9)
+
+
+def test_a_second_run_starts_its_schedule_afresh():
+    model = classifier()
+    cosine = ktr.schedules.warmup_cosine(0.1, epochs=0)
+    runs = [fit(model, X, Y, epochs=2, schedule=cosine).history["learning_rate"] for _ in range(2)]
+    assert runs[0] == runs[1] == pytest.approx([0.05, 0.0], abs=1e-9)
+    assert int(model.optimizer.iterations) == 4 * STEPS
+
+
+def test_a_function_gets_the_optimizers_rate_as_the_peak():
+    model = classifier(rate=0.25)
+    history = fit(model, X, Y, schedule=ktr.schedules.warmup)
+    assert history.history["learning_rate"] == pytest.approx([0.25])
+    decay = keras.optimizers.schedules.ExponentialDecay
+    history = fit(classifier(rate=0.2), X, Y, schedule=lambda peak: decay(peak, STEPS, 0.5))
+    assert history.history["learning_rate"] == pytest.approx([0.1])
+
+
+def test_accumulated_gradients_leave_the_schedule_counting_batches():
+    model = classifier(optimizer=keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
+    for _ in range(2):
+        history = fit(model, X, Y, epochs=2, schedule=ktr.schedules.warmup_cosine(0.1, epochs=0))
+        assert history.history["learning_rate"] == pytest.approx([0.05, 0.0], abs=1e-9)
+
+
+def test_a_dataset_that_knows_its_length_has_steps_for_a_schedule():
+    known = unknown().apply(tf.data.experimental.assert_cardinality(STEPS))
+    history = fit(
+        classifier(),
+        known,
+        batch_size=32,
+        epochs=2,
+        schedule=ktr.schedules.warmup_cosine(0.1, epochs=0),
+    )
+    assert history.history["learning_rate"] == pytest.approx([0.05, 0.0], abs=1e-9)
+
+
+def unknown():
+    """A Dataset that doesn't know its length."""
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(16).filter(lambda *_: True)
+
+
+def in_memory():
+    return X, Y
+
+
+@pytest.mark.parametrize(
+    "rate, data, schedule, kind, sentence",
+    [
+        (
+            0.1,
+            lambda: [unknown()],
+            ktr.schedules.warmup(0.5),
+            ValueError,
+            "`fit`: `schedule` must know the steps of an epoch, which this Dataset doesn't tell: "
+            "pass dataset.apply(tf.data.experimental.assert_cardinality(steps)) as `x`, or "
+            "schedule.for_run(steps_per_epoch, epochs) as `schedule`. "
+            "Received: schedule=warmup(peak=0.5, fraction=0.1).",
+        ),
+        (
+            DECAY,
+            in_memory,
+            ktr.schedules.one_cycle,
+            ValueError,
+            "`fit`: `schedule` must be called with a peak, as in schedule=one_cycle(0.1), where "
+            "the optimizer runs a schedule already and so has no one rate. "
+            "Received: schedule=one_cycle.",
+        ),
+        (
+            0.1,
+            in_memory,
+            math.sqrt,
+            TypeError,
+            "`fit`: `schedule` must be a keras.optimizers.schedules.LearningRateSchedule or a "
+            "function from the peak to one, such as kerastrain.schedules.one_cycle. "
+            "Received: schedule=sqrt.",
+        ),
+        (
+            0.1,
+            in_memory,
+            ktr.schedules.warmup(0.5, epochs=2),
+            ValueError,
+            "`warmup`: `epochs` must be at most the epochs of the run (1). Received: epochs=2.",
+        ),
+        (
+            ktr.schedules.warmup(0.5),
+            in_memory,
+            None,
+            ValueError,
+            "`warmup`: `schedule` must know the steps of the run: pass it to fit(schedule=...), or "
+            "call .for_run(steps_per_epoch, epochs). "
+            "Received: warmup(peak=0.5, fraction=0.1).",
+        ),
+    ],
+    ids=["unknown steps", "no one rate", "no schedule", "too long", "unresolved in the optimizer"],
+)
+def test_what_cannot_be_followed_is_refused_before_training(rate, data, schedule, kind, sentence):
+    model = classifier()
+    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+    weights = model.get_weights()
+    with pytest.raises(kind) as caught:
+        ktr.fit(model, *data(), schedule=schedule, verbose=0)
+    assert str(caught.value) == sentence
+    assert_same_bits(model.get_weights(), weights)
+    assert int(model.optimizer.iterations) == 0
+
+
 # The best epoch, and stopping early.
 
 
