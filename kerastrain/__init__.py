@@ -8,41 +8,26 @@ Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
+from kerastrain.batch_sizes import compare_batch_sizes
 from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import build, list_models, model_fn, register_model
 from kerastrain.plots import plot_history
 from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
-from kerastrain.rate_records import LRSweep
+from kerastrain.rate_records import BatchSizes, LRSweep
 from kerastrain.records import History
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
 from kerastrain.tasks import compile_for_task
 from kerastrain.training import Trained, build_and_fit, fit
 
+# fmt: off
 __all__ = [
-    "Data",
-    "History",
-    "LRSweep",
-    "Trained",
-    "build",
-    "build_and_fit",
-    "callbacks",
-    "compile_for_task",
-    "fit",
-    "list_datasets",
-    "list_models",
-    "load_dataset",
-    "load_model",
-    "load_weights",
-    "lr_find",
-    "model_fn",
-    "plot_history",
-    "plot_lr_sweep",
-    "plot_schedule",
-    "register_model",
-    "save_model",
-    "save_weights",
-    "schedules",
+    "BatchSizes", "Data", "History", "LRSweep", "Trained", "build", "build_and_fit",
+    "callbacks", "compare_batch_sizes", "compile_for_task", "fit", "list_datasets",
+    "list_models", "load_dataset", "load_model", "load_weights", "lr_find", "model_fn",
+    "plot_history", "plot_lr_sweep", "plot_schedule", "register_model", "save_model",
+    "save_weights", "schedules",
 ]
+# fmt: on
 
 __version__ = "0.1.0"

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 
 from kerastrain import schedules
-from kerastrain._checks import flag, invalid, one_of, show, whole_number
+from kerastrain._checks import invalid, one_of, show, whole_number
 from kerastrain.architecture import layers_of
 from kerastrain.data import is_stream
 from kerastrain.models import Builder
+from kerastrain.progress import say
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
 from kerastrain.training import Trained, build_and_fit, unpacked
 
@@ -37,7 +38,7 @@ def compare_batch_sizes(
     optimizer: Any = "adam",
     epochs: int = 10,
     seed: int = 0,
-    verbose: bool = True,
+    verbose: str | int = "auto",
     **arguments: Any,
 ) -> BatchSizes:
     """Trains the same model with batches of several sizes, and tells what each costs and gains.
@@ -64,7 +65,7 @@ def compare_batch_sizes(
         optimizer: A name or an object; see `compile_for_task`.
         epochs: Of each run.
         seed: Of each run.
-        verbose: Whether to print a line a run.
+        verbose: 0 is silent; anything else prints a line a run.
         **arguments: More of `build_and_fit`, such as `a_layer`, `params` or `patience`.
 
     Returns:
@@ -78,30 +79,29 @@ def compare_batch_sizes(
         >>> import kerastrain as ktr
         >>> data = ktr.load_dataset("fashion_mnist_small")
         >>> table = compare_batch_sizes(
-        ...     "dense", data, sizes=[64, 512], scaling=["sqrt"], epochs=1, verbose=False
+        ...     "dense", data, sizes=[64, 512], scaling=["sqrt"], epochs=1, verbose=0
         ... )
         >>> [(run.batch_size, run.schedule, run.learning_rate) for run in table.runs]
         [(64, '', 0.001), (64, 'warmup', 0.001), (512, '', 0.0028...), (512, 'warmup', 0.0028...)]
     """
-    function = "compare_batch_sizes"
     sizes = _sizes(sizes, _training_rows(data, arguments.get("validation_split", 0.0)))
     scalings = _scalings(scaling)
-    flag(function, "verbose", verbose)
-    _check_arguments(schedule, optimizer, arguments)
+    _check_arguments(schedule, learning_rate, optimizer, arguments)
     arguments |= {"optimizer": optimizer, "epochs": epochs, "seed": seed, "verbose": 0}
-    base, runs = learning_rate, list[BatchSizeRun]()
+    rate: Any = learning_rate
+    base, runs = 0.0, list[BatchSizeRun]()
     for size, name, is_scheduled in _combinations(sizes, scalings, schedule is not None):
-        rate = base if not runs else base * SCALINGS[name](size / sizes[0])
+        if runs:
+            rate = base * SCALINGS[name](size / sizes[0])
         follows = schedule if is_scheduled else None
         trained = build_and_fit(
             builder, data, learning_rate=rate, schedule=follows, batch_size=size, **arguments
         )
         if not runs:
-            # What "auto" found, or the optimizer's own.
-            base = rate = trained.history.history["learning_rate"][0]
+            # What "auto" found, or the optimizer's own, as it was before it became a float32.
+            rate = base = float(f"{trained.history.history['learning_rate'][0]:.6g}")
         runs.append(_run(trained, size, name, follows, rate))
-        if verbose:
-            print(_line(runs[-1]))
+        say(verbose, _line(runs[-1]))
     return BatchSizes(runs)
 
 
@@ -122,8 +122,8 @@ def step_megabytes(model: keras.Model, batch_size: int) -> float:
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
         >>> model.compile("sgd", "mse")
-        >>> round(step_megabytes(model, 1000), 6)  # 4 bytes * (2 * 90 + 2 + 1000 * 2 * 10)
-        0.080728
+        >>> 1e6 * step_megabytes(model, 1000)  # 4 * (2 * 90 + 2 * 10 * 1000), and the optimizer's 12
+        80732.0
     """
     shapes = [getattr(layer, "output", None) for layer in layers_of(model)]
     outputs = keras.tree.flatten(shapes)
@@ -135,8 +135,7 @@ def step_megabytes(model: keras.Model, batch_size: int) -> float:
 
 
 def _bytes(shape: Sequence[int], dtype: str) -> int:
-    bits = "".join(character for character in str(dtype) if character.isdigit())
-    return math.prod(shape) * (int(bits) // 8 if bits else 1)
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def _combinations(
@@ -199,14 +198,18 @@ def _scalings(scaling: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check_arguments(schedule: Any, optimizer: Any, arguments: dict[str, Any]) -> None:
+def _check_arguments(
+    schedule: Any, learning_rate: Any, optimizer: Any, arguments: dict[str, Any]
+) -> None:
     function = "compare_batch_sizes"
-    if schedule is not None and not callable(schedule):
-        must = "be a function from the peak rate to a schedule, such as schedules.warmup"
-        raise invalid(function, "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+    is_one = isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
+    if is_one or not (schedule is None or callable(schedule)):
         must = "be a function from the peak rate to a schedule, such as schedules.warmup"
         raise invalid(function, "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
     if "batch_size" in arguments:
         must = "be left out: the sizes to compare are `sizes`"
         raise invalid(function, "batch_size", must, f"batch_size={arguments['batch_size']!r}")
+    rate = getattr(optimizer, "learning_rate", None)
+    if learning_rate is None and rate is not None and not isinstance(rate, keras.Variable):
+        must = "be given where the optimizer runs a schedule"
+        raise invalid(function, "learning_rate", must, "learning_rate=None")

@@ -81,6 +81,12 @@ def progress_callback(
     )
 
 
+def say(verbose: str | int, text: str) -> None:
+    """Prints a line, unless `verbose` asks for silence."""
+    if verbose != 0:
+        _print(text)
+
+
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types.
     """Tells a surface how training stands; make one with `progress_callback`.
 

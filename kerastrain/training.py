@@ -14,6 +14,7 @@ from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
 from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
 from kerastrain._following import momentum_following, schedule_for, schedule_of
 from kerastrain.data import is_stream, rows_of
+from kerastrain.lr_finder import lr_find
 from kerastrain.models import (
     ALayer,
     Builder,
@@ -22,7 +23,7 @@ from kerastrain.models import (
     compiled_model_checked,
     parameters_from_data,
 )
-from kerastrain.progress import progress_callback
+from kerastrain.progress import progress_callback, say
 from kerastrain.records import History
 from kerastrain.sources import Source, first_rows, source_for
 from kerastrain.tasks import classes_in, compile_for_task
@@ -204,7 +205,7 @@ def build_and_fit(
     params: Mapping[str, Any] | None = None,
     task: str | None = None,
     optimizer: str | keras.optimizers.Optimizer = "adam",
-    learning_rate: float | None = None,
+    learning_rate: float | str | None = None,
     metrics: Sequence[Any] | None = None,
     seed: int | None = None,
     **fit_arguments: Any,
@@ -222,7 +223,8 @@ def build_and_fit(
         params: The builder's own parameters.
         task: "multiclass", "binary" or "regression"; see `compile_for_task`.
         optimizer: A name or an object; see `compile_for_task`.
-        learning_rate: Replaces the optimizer's own rate.
+        learning_rate: Replaces the optimizer's own rate. "auto" sweeps for one with `lr_find`, says
+            in a line what it chose, and keeps the optimizer's own where the sweep isn't reliable.
         metrics: Replaces the task's metrics.
         seed: Decides the first weights too: two calls with the same seed are the same to the bit.
             Left out, one is drawn, and Python's and NumPy's generators stay as they are.
@@ -241,7 +243,8 @@ def build_and_fit(
     function = "build_and_fit"
     chosen, given = builder_of(builder, function=function), dict(params or {})
     _check_fit_arguments(chosen, fit_arguments)
-    (x, y), validation_data, data_task, classes = _unpacked(data)
+    rate = _rate_to_compile_with(learning_rate)
+    (x, y), validation_data, data_task, classes = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
     rows = first_rows(x) if is_stream(x) else rows_of(x, y, function=function)
@@ -260,9 +263,11 @@ def build_and_fit(
                 task or data_task,
                 y=rows.y,
                 optimizer=optimizer,
-                learning_rate=learning_rate,
+                learning_rate=rate,
                 metrics=metrics,
             )
+        if learning_rate == "auto":
+            _find_rate(model, x, y, fit_arguments)
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
 
 
@@ -363,7 +368,33 @@ def _check_fit_arguments(builder: Builder, arguments: dict[str, Any]) -> None:
         one_of("build_and_fit", "fit_arguments", name, known)
 
 
-def _unpacked(data: Any) -> tuple[Any, Any, str | None, int | None]:
+def _rate_to_compile_with(learning_rate: float | str | None) -> float | None:
+    """Returns the rate; `None`, and so the optimizer's own, where a sweep is to find it."""
+    if not isinstance(learning_rate, str):
+        return learning_rate
+    if learning_rate != "auto":
+        must, received = "be a number or 'auto'", f"learning_rate={learning_rate!r}"
+        raise invalid("build_and_fit", "learning_rate", must, received)
+    return None
+
+
+def _find_rate(model: keras.Model, x: Any, y: Any, arguments: Mapping[str, Any]) -> None:
+    """Gives the optimizer the rate that a sweep suggests, if it is reliable, and says so."""
+    own = model.optimizer.learning_rate
+    if not isinstance(own, keras.Variable):
+        must = "be left out beside an optimizer that runs a schedule"
+        raise invalid("build_and_fit", "learning_rate", must, "learning_rate='auto'")
+    shared = {"batch_size", "sample_weight", "class_weight"} & set(arguments)
+    sweep = lr_find(model, x, y, **{name: arguments[name] for name in shared})
+    if sweep.reliable:
+        model.optimizer.learning_rate = sweep.suggestion
+        why = f"from a sweep of {len(sweep.rates)} steps"
+    else:
+        why = f"the optimizer's own, since the sweep isn't reliable: {sweep.note}"
+    say(arguments.get("verbose", "auto"), f"learning_rate={float(own + 0.0):.2g}, {why}")
+
+
+def unpacked(data: Any, *, function: str) -> tuple[Any, Any, str | None, int | None]:
     """Returns training pair, validation pair, task and number of classes, where they are known."""
     if hasattr(data, "train") and hasattr(data, "task"):
         classes = None if data.classes is None else len(data.classes)
@@ -373,4 +404,4 @@ def _unpacked(data: Any) -> tuple[Any, Any, str | None, int | None]:
     if isinstance(data, tuple | list) and len(data) == 2:
         return tuple(data), None, None, None
     must = "be what load_dataset returns, a pair (x, y), a tf.data.Dataset or a PyDataset"
-    raise invalid("build_and_fit", "data", must, f"data={show(data)}", kind=TypeError)
+    raise invalid(function, "data", must, f"data={show(data)}", kind=TypeError)

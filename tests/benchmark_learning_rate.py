@@ -222,7 +222,7 @@ def compare_large_batches():
     """Prints the table of batches of 32 and 8,192 on all of Fashion-MNIST."""
     data = ktr.load_dataset("fashion_mnist")
     dropout = keras.layers.Dropout(0.3)
-    print(ktr.compare_batch_sizes("dense", data, sizes=[32, 8192], a_layer=dropout, epochs=30))
+    print(ktr.compare_batch_sizes("dense", data, sizes=[32, 8192], a_layer=dropout, epochs=40))
 
 
 def main():

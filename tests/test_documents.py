@@ -1,4 +1,4 @@
-"""One test for each capability of the study notes, found by its row: D1.*, D3.*, D4.*, D5.*."""
+"""One test for each capability of the study notes, found by its row: D1.* to D5.*."""
 
 import keras
 import numpy as np
@@ -141,6 +141,41 @@ def test_d1_10_early_stopping_works_beside_the_checkpoint(few, tmp_path):
     restored = model.evaluate(*val, verbose=0)
     assert restored == ktr.load_model(path).evaluate(*val, verbose=0)
     assert restored[0] == pytest.approx(min(history.history["val_loss"]), rel=1e-6)
+
+
+# D2: the learning rate, the batch size, the size of the network
+
+
+def test_d2_6_the_rate_is_swept_from_1e_5_to_10_in_500_steps_and_starts_afresh(data):
+    model = dense("sgd")
+    before = model.get_weights()
+    sweep = ktr.lr_find(model, *data.train)
+    assert (sweep.rates[0], len(sweep.rates) <= 500) == (pytest.approx(1e-5), True)
+    np.testing.assert_allclose(np.diff(np.log(sweep.rates)), np.log(1e6) / 499, rtol=1e-9)
+    for weights, swept in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, swept)
+    (ax,) = [ktr.plot_lr_sweep(sweep)]
+    assert list(ax.get_lines()[1].get_ydata()) == sweep.smoothed
+    # Theirs, a tenth of the rate where the loss turns up, stands beside the suggestion.
+    assert 0.2 < sweep.rules["turning point / 10"] / sweep.suggestion < 5
+
+
+def test_d2_7_batches_from_small_to_large_are_compared_with_and_without_warm_up(few):
+    table = ktr.compare_batch_sizes("dense", few[0], sizes=[32, 480], epochs=2, verbose=0)
+    assert {(run.batch_size, run.schedule) for run in table.runs} == {
+        (size, schedule) for size in (32, 480) for schedule in ("", "warmup")
+    }
+    assert {"s an epoch", "MB a step", "loss", "epochs"} <= set(table.rows[0])
+
+
+def test_d2_8_layers_and_neurons_are_parameters_of_the_builder(housing):
+    def rows(**params):
+        _, history = ktr.build_and_fit(
+            "regression", housing, params=params, validation_split=0.2, seed=1, verbose=0
+        )
+        return history.history["loss"]
+
+    assert rows(n_hidden=1, n_neurons=8) != rows(n_hidden=3, n_neurons=64)
 
 
 # D3: metrics, early stopping, checkpoints, task kinds, optimizers

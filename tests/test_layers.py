@@ -52,7 +52,8 @@ RANKS = {
     "engine": 4,
     "training": 5,
     "bench": 6,
-    "__init__": 6,
+    "batch_sizes": 6,
+    "__init__": 6.5,
     "__main__": 7,
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))

@@ -44,6 +44,23 @@ def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_m
     assert statistics.mean(accuracies) >= 0.873
 
 
+@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist isn't installed")
+def test_batches_of_8192_with_warm_up_reach_the_accuracy_of_batches_of_32():
+    data = ktr.load_dataset("fashion_mnist")
+    table = ktr.compare_batch_sizes(
+        "dense",
+        data,
+        sizes=[32, 8192],
+        scaling=["sqrt"],
+        a_layer=keras.layers.Dropout(0.3),
+        epochs=40,
+        verbose=0,
+    )
+    small, _, large, warmed = (run.history.best["val_accuracy"] for run in table.runs)
+    assert warmed > small - 0.015
+    assert warmed > large
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the folder shared/data isn't beside the project")
 def test_california_housing_reaches_its_r2(monkeypatch):
     monkeypatch.setenv("KERASTRAIN_DATA", str(SHARED))

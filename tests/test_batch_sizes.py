@@ -1,0 +1,236 @@
+"""The table of batch sizes: what is trained, at which rate, and what it says of each run."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import X, Y
+
+import kerastrain as ktr
+from kerastrain.batch_sizes import step_megabytes
+from kerastrain.schedules import warmup, warmup_cosine
+
+DATA = (X, Y)
+
+
+def compared(data=DATA, **arguments):
+    defaults = {"sizes": [8, 32], "epochs": 2, "verbose": 0, "learning_rate": 0.01}
+    return ktr.compare_batch_sizes("regression", data, **defaults | arguments)
+
+
+def combinations(table):
+    return [(run.batch_size, run.scaling, run.schedule, run.learning_rate) for run in table.runs]
+
+
+def test_each_size_is_trained_with_each_scaling_with_and_without_warming_up():
+    assert combinations(compared()) == [
+        (8, "none", "", 0.01),
+        (8, "none", "warmup", 0.01),
+        (32, "none", "", 0.01),
+        (32, "none", "warmup", 0.01),
+        (32, "sqrt", "", 0.02),
+        (32, "sqrt", "warmup", 0.02),
+        (32, "linear", "", 0.04),
+        (32, "linear", "warmup", 0.04),
+    ]
+
+
+def test_the_rates_are_the_ones_that_were_trained_with():
+    for run in compared(epochs=10).runs:
+        rates = run.history.history["learning_rate"]
+        assert rates[-1] == pytest.approx(run.learning_rate)
+        if not run.schedule:
+            assert rates == pytest.approx([run.learning_rate] * 10)
+
+
+def test_a_schedule_starts_below_its_peak():
+    table = compared(schedule=lambda peak: warmup(peak, epochs=2), epochs=3, scaling="linear")
+    rates = table.runs[-1].history.history["learning_rate"]
+    assert rates[0] < table.runs[-1].learning_rate
+    assert table.runs[-1].schedule == "<lambda>"
+
+
+def test_without_a_schedule_each_run_is_made_once():
+    table = compared(schedule=None, scaling=["linear"])
+    assert combinations(table) == [(8, "none", "", 0.01), (32, "linear", "", 0.04)]
+
+
+def test_any_schedule_will_do():
+    table = compared(schedule=warmup_cosine, scaling=["none"])
+    assert [run.schedule for run in table.runs] == ["", "warmup_cosine"] * 2
+
+
+def test_the_optimizers_own_rate_is_scaled_where_none_is_given():
+    table = compared(learning_rate=None, optimizer=keras.optimizers.SGD(0.005), scaling=["linear"])
+    assert [run.learning_rate for run in table.runs] == [0.005, 0.005, 0.02, 0.02]
+
+
+def test_a_rate_that_was_swept_for_is_scaled():
+    table = compared(learning_rate="auto", optimizer="sgd", scaling=["linear"])
+    first, _, scaled, _ = (run.learning_rate for run in table.runs)
+    assert scaled == pytest.approx(4 * first)
+
+
+def test_the_same_seed_gives_the_same_runs():
+    one, other = (compared(epochs=1, scaling=["none"]) for _ in range(2))
+    for run, same in zip(one.runs, other.runs, strict=True):
+        assert run.history.history["loss"] == same.history.history["loss"]
+
+
+def test_all_runs_begin_with_the_same_weights():
+    table = compared(sizes=[64], learning_rate=1e-12, epochs=1)
+    losses = [run.history.history["loss"][0] for run in table.runs]
+    assert losses[0] == pytest.approx(losses[1])
+
+
+def test_the_default_sizes_are_those_for_which_there_are_rows():
+    table = compared(sizes=None, scaling=["none"], schedule=None, epochs=1)
+    assert [run.batch_size for run in table.runs] == [32]
+    few = compared((X[:10], Y[:10]), sizes=None, scaling=["none"], schedule=None, epochs=1)
+    assert [run.batch_size for run in few.runs] == [10]
+
+
+def test_what_is_held_out_for_validation_is_no_row_to_train_on():
+    with pytest.raises(ValueError, match="51"):
+        compared(sizes=[8, 60], validation_split=0.2)
+
+
+def test_arguments_of_build_and_fit_are_passed_on():
+    table = compared(validation_split=0.25, params={"n_neurons": 3}, scaling=["none"], patience=0)
+    assert "val_loss" in table.rows[0]
+
+
+def test_a_line_a_run_is_printed(capsys):
+    compared(verbose=1, scaling=["linear"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("batch 8 at 0.01 (none): loss ")
+    assert lines[3].startswith("batch 32 at 0.04 (linear, warmup): loss ")
+
+
+def test_silence_is_kept(capsys):
+    compared(verbose=0)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_that_is_lost_is_a_row_all_the_same():
+    table = compared(learning_rate=1e30, scaling=["none"], schedule=None, sizes=[8])
+    assert table.runs[0].history.stop_reason == "nan"
+    assert (table.rows[0]["loss"], table.rows[0]["epochs"]) == (None, None)
+
+
+# What a step holds.
+
+
+def test_the_megabytes_are_weights_gradients_slots_and_outputs_with_their_gradients():
+    model = ktr.build("regression", input_shape=(8,), n_neurons=30)
+    ktr.compile_for_task(model, optimizer="adam")
+    weights = 8 * 30 + 30 + 30 + 1
+    fixed = 4 * (2 * weights) + sum(
+        variable.value.numpy().nbytes for variable in model.optimizer.variables
+    )
+    for rows in (1, 1000):
+        outputs = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
+        assert step_megabytes(model, rows) == pytest.approx((fixed + 8 * outputs * rows) / 1e6)
+
+
+def test_what_a_model_of_unknown_shapes_holds_is_unknown():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(1)
+
+        def call(self, x):
+            return self.head(x)
+
+    model = Model()
+    model.compile("sgd", "mse")
+    model(X)
+    assert math.isnan(step_megabytes(model, 32))
+
+
+def test_a_halved_precision_holds_half():
+    def outputs(dtype):
+        layers = [keras.Input((8,)), keras.layers.Dense(100, dtype=dtype)]
+        model = keras.Sequential(layers)
+        model.compile("sgd", "mse")
+        return step_megabytes(model, 10_000) - step_megabytes(model, 0)
+
+    assert outputs("mixed_float16") == pytest.approx(outputs("float32") / 2)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    "arguments, kind, sentence",
+    [
+        ({"sizes": []}, ValueError, "`sizes` must be a list of batch sizes. Received: sizes=[]."),
+        (
+            {"sizes": "32"},
+            ValueError,
+            "`sizes` must be a list of batch sizes. Received: sizes='32'.",
+        ),
+        ({"sizes": [0, 8]}, ValueError, "`sizes` must be at least 1. Received: sizes=0."),
+        (
+            {"sizes": [8, 65]},
+            ValueError,
+            "`sizes` must be at most the rows to train on, 64. Received: sizes=[8, 65].",
+        ),
+        (
+            {"scaling": ["cubic"]},
+            ValueError,
+            "`scaling` must be one of 'none', 'sqrt', 'linear'. Received: scaling='cubic'.",
+        ),
+        (
+            {"scaling": []},
+            ValueError,
+            "`scaling` must name at least one of 'none', 'sqrt', 'linear'. Received: scaling=[].",
+        ),
+        (
+            {"schedule": warmup(0.1)},
+            TypeError,
+            "`schedule` must be a function from the peak rate to a schedule, such as "
+            f"schedules.warmup. Received: schedule={warmup(0.1)!r}.",
+        ),
+        (
+            {"schedule": 0.1},
+            TypeError,
+            "`schedule` must be a function from the peak rate to a schedule, such as "
+            "schedules.warmup. Received: schedule=0.1.",
+        ),
+        (
+            {"batch_size": 32},
+            ValueError,
+            "`batch_size` must be left out: the sizes to compare are `sizes`. "
+            "Received: batch_size=32.",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_sentence(arguments, kind, sentence):
+    with pytest.raises(kind) as error:
+        compared(**arguments)
+    assert str(error.value) == f"`compare_batch_sizes`: {sentence}"
+
+
+def test_a_dataset_has_its_own_batches_and_is_refused():
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
+    with pytest.raises(TypeError) as error:
+        compared(dataset)
+    assert str(error.value).startswith(
+        "`compare_batch_sizes`: `data` must be what load_dataset returns or a pair (x, y), whose "
+        "batches have no size yet. Received: data="
+    )
+
+
+def test_an_optimizer_with_a_schedule_needs_a_rate():
+    decay = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 10))
+    with pytest.raises(ValueError, match="compare") as error:
+        compared(optimizer=decay, learning_rate=None)
+    assert str(error.value) == (
+        "`compare_batch_sizes`: `learning_rate` must be given where the optimizer runs a schedule. "
+        "Received: learning_rate=None."
+    )
+    assert np.allclose([run.learning_rate for run in compared(optimizer=decay).runs][:2], 0.01)
