@@ -122,7 +122,7 @@ def step_megabytes(model: keras.Model, batch_size: int) -> float:
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
         >>> model.compile("sgd", "mse")
-        >>> 1e6 * step_megabytes(model, 1000)  # 4 * (2 * 90 + 2 * 10 * 1000), and the optimizer's 12
+        >>> 1e6 * step_megabytes(model, 1000)  # 4 * (2 * 90 + 2 * 10 * 1000) + the optimizer's 12
         80732.0
     """
     shapes = [getattr(layer, "output", None) for layer in layers_of(model)]
