@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerastrain._checks import invalid, real_number, seed_number, show, whole_number
 from kerastrain._kernels import build_metrics
 from kerastrain.data import is_stream
-from kerastrain.lr_rules import advise, ran_away
+from kerastrain.lr_rules import advise, ran_away_after
 from kerastrain.models import compiled_model_checked
 from kerastrain.rate_records import LRSweep
 from kerastrain.sources import Source, source_for
@@ -122,7 +122,7 @@ def _swept(model: keras.Model, source: Source, rates: np.ndarray) -> list[float]
         steps = _Steps(model, rate, batches)
         with preserved(model, steps.variables):
             losses: list[float] = []
-            while len(losses) < len(rates) and not (losses and ran_away(losses)):
+            while len(losses) < len(rates) and ran_away_after(losses) is None:
                 losses += steps.run(rates[len(losses) : len(losses) + _STEPS_A_CALL])
     return losses
 
@@ -132,12 +132,12 @@ def _record(rates: np.ndarray, losses: list[float], batch_size: int | None) -> L
     if not np.isfinite(losses[0]):
         must = "have a finite loss at the first step: look at its weights and at the scale of `x`"
         raise invalid("lr_find", "model", must, f"loss={losses[0]:g} at a rate of {rates[0]:g}")
-    end = next(n for n in range(1, len(losses) + 1) if n == len(losses) or ran_away(losses[:n]))
+    end = ran_away_after(losses)
     kept = [loss for loss in losses[:end] if np.isfinite(loss)]
-    if len(losses) < len(rates) or end < len(losses):
-        ending = f"it ran away after {end} steps, at a rate of {rates[end - 1]:.2g}"
+    if end is None:
+        ending = f"all {len(losses)} steps were taken"
     else:
-        ending = f"all {end} steps were taken"
+        ending = f"it ran away after {end} steps, at a rate of {rates[end - 1]:.2g}"
     advice = advise(rates[: len(kept)], kept)
     return LRSweep(
         rates=rates[: len(kept)].tolist(),

@@ -44,20 +44,22 @@ class Advice:
     doubts: list[str]
 
 
-def ran_away(losses: _Numbers) -> bool:
-    """Tells whether a sweep may end: the loss is no number any more, or far above its lowest.
+def ran_away_after(losses: _Numbers) -> int | None:
+    """Returns the steps after which a sweep may end, or `None` as long as it may go on.
+
+    It may where the loss is no number any more, or its moving average `RUNAWAY` times its lowest.
 
     Example:
-        >>> ran_away([2.3] * 20), ran_away([2.3] * 20 + [1e6] * 2), ran_away([2.3, math.nan])
-        (False, True, True)
+        >>> losses = [2.3] * 20
+        >>> ran_away_after(losses), ran_away_after([*losses, 1e6]), ran_away_after([2.3, math.nan])
+        (None, 21, 2)
     """
-    if not np.isfinite(losses).all():
-        return True
-    average = moving_average(losses)[_SETTLING:]
-    if not average.size:
-        return False
-    lowest = average.min()
-    return bool(average[-1] > lowest + (RUNAWAY - 1) * abs(lowest))
+    losses = np.asarray(losses, float)
+    lost = ~np.isfinite(losses)
+    average = moving_average(np.where(lost, 0.0, losses))[_SETTLING:]
+    lowest = np.minimum.accumulate(average)
+    lost[_SETTLING:] |= average > lowest + (RUNAWAY - 1) * np.abs(lowest)
+    return int(lost.argmax()) + 1 if lost.any() else None
 
 
 def advise(rates: _Numbers, losses: _Numbers) -> Advice:

@@ -210,7 +210,7 @@ def test_a_sweep_that_is_interrupted_leaves_everything_too(monkeypatch):
     model = made(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 9)))
     model.fit(X, Y, verbose=0)
     before, optimizer = state(model), model.optimizer
-    monkeypatch.setattr("kerastrain.lr_finder.ran_away", interrupted)
+    monkeypatch.setattr("kerastrain.lr_finder.ran_away_after", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sweep(model)
     for array, other in zip(state(model), before, strict=True):

@@ -9,7 +9,7 @@ from kerastrain.lr_rules import (
     FEWEST_STEPS,
     advise,
     moving_average,
-    ran_away,
+    ran_away_after,
     two_sided_average,
 )
 
@@ -96,24 +96,28 @@ def test_losses_may_be_negative(sign):
 
 
 def test_a_sweep_goes_on_while_the_loss_falls_or_is_flat():
-    assert not ran_away(swept()[1][:250])
-    assert not ran_away([2.3] * 100)
-    assert not ran_away([2.3])
+    assert ran_away_after(swept()[1][:250]) is None
+    assert ran_away_after([2.3] * 100) is None
+    assert ran_away_after([2.3]) is None
+    assert ran_away_after([]) is None
 
 
-def test_a_sweep_ends_at_four_times_the_lowest():
+def test_a_sweep_ends_at_four_times_the_lowest_average():
     losses = [2.0] * 20 + [0.5] * 400
-    assert not ran_away([*losses, 3.0])
-    assert ran_away([*losses, *[20.0] * 10])
+    lowest = moving_average(losses)[-1]
+    assert ran_away_after([*losses, 3.0]) is None
+    # A moving average of 0.02 * 200 above it is more than three times as high again.
+    assert ran_away_after([*losses, lowest + 2.9 * lowest / 0.02]) is None
+    assert ran_away_after([*losses, lowest + 3.1 * lowest / 0.02]) == 421
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_sweep_ends_at_what_is_no_number(bad):
-    assert ran_away([2.3, bad])
+def test_a_sweep_ends_at_the_first_loss_that_is_no_number(bad):
+    assert ran_away_after([2.3, bad, 2.3, bad]) == 2
 
 
 def test_one_lucky_batch_at_the_beginning_ends_nothing():
-    assert not ran_away([0.01, *[2.3] * 60])
+    assert ran_away_after([0.01, *[2.3] * 60]) is None
 
 
 # When to doubt it.
