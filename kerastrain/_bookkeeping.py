@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kerastrain._checks import invalid, one_of, real_number, show, whole_number
+from kerastrain._optimizers import rate_of_last_step
 from kerastrain.callbacks import MODES, KnownEarlyStopping
 from kerastrain.sources import Source
 
@@ -35,10 +36,9 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the learning rate and the seconds, and ends a run that is lost."""
         logs = {} if logs is None else logs
-        rate = getattr(self.model.optimizer, "learning_rate", None)
+        rate = rate_of_last_step(self.model.optimizer)
         if rate is not None:
-            # A sum is one tensor, also where the variable lives on several devices.
-            logs["learning_rate"] = float(rate + 0.0)
+            logs["learning_rate"] = rate
         logs["seconds"] = time.perf_counter() - self._start
         if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
             # No later step can mend a weight that is NaN; a loss alone may recover.

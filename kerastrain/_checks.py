@@ -65,11 +65,12 @@ def real_number(
     number = float(value)
     if not (math.isfinite(number) and least <= number and above < number < below):
         bounds = [
+            "" if math.isfinite(number) else "finite",
             f"at least {least:g}" if least > -math.inf else "",
             f"above {above:g}" if above > -math.inf else "",
             f"below {below:g}" if below < math.inf else "",
         ]
-        must = "be " + (" and ".join(filter(None, bounds)) or "finite")
+        must = f"be {' and '.join(filter(None, bounds))}"
         raise invalid(function, argument, must, received)
     return number
 

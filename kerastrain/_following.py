@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from kerastrain._checks import invalid, show
+from kerastrain._optimizers import inner_of, iterations_of, variable_rate_of
 from kerastrain.schedules import RunSchedule
 
 
@@ -43,7 +44,7 @@ def schedule_for(
             "schedule.for_run(steps_per_epoch, epochs) as `schedule`"
         )
         raise invalid("fit", "schedule", must, f"schedule={schedule!r}")
-    return schedule.for_run(steps, epochs, first_step=int(_iterations(optimizer) + 0))
+    return schedule.for_run(steps, epochs, first_step=int(iterations_of(optimizer) + 0))
 
 
 def schedule_of(optimizer: keras.optimizers.Optimizer) -> RunSchedule | None:
@@ -52,7 +53,7 @@ def schedule_of(optimizer: keras.optimizers.Optimizer) -> RunSchedule | None:
     Raises:
         ValueError: If it is one that doesn't know its steps.
     """
-    inner = _inner(optimizer)
+    inner = inner_of(optimizer)
     rate = getattr(inner, "learning_rate", None)  # Asks a schedule of ours, which may raise.
     if rate is None or isinstance(rate, keras.Variable):
         return None
@@ -67,6 +68,36 @@ def schedule_of(optimizer: keras.optimizers.Optimizer) -> RunSchedule | None:
         return None
     schedule = keras.saving.deserialize_keras_object(settings)
     return schedule if isinstance(schedule, RunSchedule) else None
+
+
+def check_goes_on(optimizer: keras.optimizers.Optimizer) -> None:
+    """Raises where an optimizer's schedule of ours has ended, and nothing more would be learnt."""
+    schedule = schedule_of(optimizer)
+    if schedule is None or schedule.span is None:
+        return
+    steps = int(iterations_of(optimizer) + 0)
+    rate = float(schedule(steps))
+    if steps >= schedule.span.first_step + schedule.span.total and rate < schedule.peak / 100:
+        must = f"be given where the optimizer's own has ended, at a rate of {rate:.2g}"
+        raise invalid("fit", "schedule", must, "schedule=None")
+
+
+def check_rate_setters(
+    callbacks: list[Any], optimizer: keras.optimizers.Optimizer | None, schedule: Any
+) -> None:
+    """Raises where both a schedule and a callback would set the rate."""
+    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    names = [
+        type(callback).__name__.lstrip("_")
+        for callback in callbacks
+        if isinstance(callback, setters)
+    ]
+    if names and schedule is not None:
+        must = "be left out beside a callback that sets the learning rate itself"
+        raise invalid("fit", "schedule", must, f"`schedule` and {names[0]}")
+    if names and optimizer is not None and variable_rate_of(optimizer) is None:
+        must = "hold none that sets the learning rate where the optimizer runs a schedule"
+        raise invalid("fit", "callbacks", must, names[0])
 
 
 @contextlib.contextmanager
@@ -85,12 +116,12 @@ def momentum_following(model: keras.Model) -> Iterator[None]:
         ...     type(model.optimizer.momentum).__name__, model.optimizer.get_config()["momentum"]
         ('FollowingFloat', 0.9)
     """
-    optimizer = _inner(model.optimizer)
+    optimizer = inner_of(model.optimizer)
     schedule, name = schedule_of(optimizer), _name_of_momentum(optimizer)
     if name is None or schedule is None or schedule.momentum is None:
         yield
         return
-    iterations, apply = _iterations(optimizer), optimizer.apply
+    iterations, apply = iterations_of(optimizer), optimizer.apply
     own = getattr(optimizer, name)
     following = FollowingFloat(own)
 
@@ -153,6 +184,21 @@ class FollowingFloat(float):
     def __rmul__(self, other: Any) -> Any:
         return other * self._number
 
+    def __truediv__(self, other: Any) -> Any:
+        return self._number / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / self._number
+
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        return self._number**other
+
+    def __rpow__(self, other: Any, modulus: Any = None) -> Any:
+        return other**self._number
+
+    def __neg__(self) -> Any:
+        return -self._number
+
     @property
     def _number(self) -> Any:
         return float(self) if self.now is None else self.now
@@ -163,18 +209,9 @@ def _is_schedule(thing: Any) -> bool:
 
 
 def _made(function: Any, optimizer: keras.optimizers.Optimizer) -> Any:
-    """Returns the schedule that a function makes of the optimizer's rate as the peak."""
+    """Returns the schedule that a function makes of the optimizer's rate, or its peak so far."""
     received = f"schedule={getattr(function, '__name__', show(function))}"
-    made = None
-    if callable(function):
-        rate = optimizer.learning_rate
-        if not isinstance(rate, keras.Variable):
-            must = (
-                "be called with a peak, as in schedule=one_cycle(0.1), where the optimizer runs a "
-                "schedule already and so has no one rate"
-            )
-            raise invalid("fit", "schedule", must, received)
-        made = function(float(rate + 0.0))
+    made = function(_peak(optimizer, received)) if callable(function) else None
     if not _is_schedule(made):
         must = (
             "be a keras.optimizers.schedules.LearningRateSchedule or a function from the peak to "
@@ -184,18 +221,19 @@ def _made(function: Any, optimizer: keras.optimizers.Optimizer) -> Any:
     return made
 
 
-def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Returns the optimizer that does the steps, of which another may scale the loss."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def _iterations(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """Returns the count of batches that Keras hands to schedules.
-
-    `optimizer.iterations` is another where gradients are accumulated: the count of updates.
-    """
-    variables = _inner(optimizer).variables
-    return next(variable for variable in variables if variable.name == "iteration")
+def _peak(optimizer: keras.optimizers.Optimizer, received: str) -> float:
+    """Returns the rate that a schedule may have as its peak: the one so far, or its peak."""
+    rate = variable_rate_of(optimizer)
+    if rate is not None:
+        return float(rate + 0.0)
+    schedule = schedule_of(optimizer)
+    if schedule is None:
+        must = (
+            "be called with a peak, as in schedule=one_cycle(0.1), where the optimizer runs a "
+            "schedule already and so has no one rate"
+        )
+        raise invalid("fit", "schedule", must, received)
+    return schedule.peak
 
 
 def _name_of_momentum(optimizer: keras.optimizers.Optimizer) -> str | None:

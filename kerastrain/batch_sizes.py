@@ -1,5 +1,6 @@
 """Batch sizes held against each other, with the learning rate scaled or not, warmed up or not."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -8,9 +9,11 @@ import keras
 import numpy as np
 
 from kerastrain import schedules
-from kerastrain._checks import invalid, one_of, show, whole_number
+from kerastrain._checks import invalid, one_of, real_number, show, whole_number
+from kerastrain._following import check_rate_setters
+from kerastrain._optimizers import variable_rate_of
 from kerastrain.architecture import layers_of
-from kerastrain.data import is_stream
+from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
 from kerastrain.progress import say
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
@@ -25,6 +28,9 @@ SCALINGS = {
     "linear": float,
 }
 """What the learning rate is multiplied by where the batch has so many times the rows."""
+
+
+_VIEWS = (keras.layers.Flatten, keras.layers.InputLayer, keras.layers.Reshape)
 
 
 def compare_batch_sizes(
@@ -69,7 +75,8 @@ def compare_batch_sizes(
         **arguments: More of `build_and_fit`, such as `a_layer`, `params` or `patience`.
 
     Returns:
-        A table that prints, shows in a notebook, and saves to JSON.
+        A table that prints, shows in a notebook, and saves to JSON; after Ctrl-C, of the runs that
+        were done.
 
     Raises:
         ValueError: If an argument's value is out of range.
@@ -84,33 +91,46 @@ def compare_batch_sizes(
         >>> [(run.batch_size, run.schedule, run.learning_rate) for run in table.runs]
         [(64, '', 0.001), (64, 'warmup', 0.001), (512, '', 0.0028...), (512, 'warmup', 0.0028...)]
     """
+    _check_arguments(schedule, epochs, learning_rate, optimizer, arguments)
     sizes = _sizes(sizes, _training_rows(data, arguments.get("validation_split", 0.0)))
     scalings = _scalings(scaling)
-    _check_arguments(schedule, learning_rate, optimizer, arguments)
+    first = _FirstRate()
     arguments |= {"optimizer": optimizer, "epochs": epochs, "seed": seed, "verbose": 0}
-    rate: Any = learning_rate
-    base, runs = 0.0, list[BatchSizeRun]()
+    arguments["callbacks"] = [*keras.tree.flatten(arguments.get("callbacks") or ()), first]
+    rate: float | str | None = learning_rate
+    runs: list[BatchSizeRun] = []
     for size, name, is_scheduled in _combinations(sizes, scalings, schedule is not None):
         if runs:
-            rate = base * SCALINGS[name](size / sizes[0])
+            rate = runs[0].learning_rate * SCALINGS[name](size / sizes[0])
         follows = schedule if is_scheduled else None
         trained = build_and_fit(
             builder, data, learning_rate=rate, schedule=follows, batch_size=size, **arguments
         )
-        if not runs:
-            # What "auto" found, or the optimizer's own, as it was before it became a float32.
-            rate = base = float(f"{trained.history.history['learning_rate'][0]:.6g}")
-        runs.append(_run(trained, size, name, follows, rate))
+        if trained.history.stop_reason == "interrupted":
+            break
+        peak = rate if isinstance(rate, float) else first.rate
+        runs.append(_run(trained, size, name, follows, peak))
         say(verbose, _line(runs[-1]))
     return BatchSizes(runs)
 
 
-def step_megabytes(model: keras.Model, batch_size: int) -> float:
-    """Returns what a training step holds at least, in millions of bytes.
+class _FirstRate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sees the rate that a run begins with: the optimizer's own, or what a sweep has found."""
 
-    These are the weights, the gradients of those that are trained, the optimizer's variables, and
-    what each layer makes of a batch, together with its gradient. Temporary values within a layer,
-    of which recurrent ones have many, aren't counted.
+    rate = math.nan
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        rate = variable_rate_of(self.model.optimizer)
+        if rate is not None:
+            self.rate = float(f"{float(rate + 0.0):.6g}")  # As it was before it was a float32.
+
+
+def step_megabytes(model: keras.Model, batch_size: int) -> float:
+    """Estimates what a training step holds, in millions of bytes.
+
+    That is the weights, the gradients of those that are trained, the optimizer's variables, what
+    each layer makes of a batch, which the way back needs, and the gradient of the largest of these.
+    Temporary values within a layer, of which recurrent ones have many, aren't counted.
 
     Args:
         model: A built and compiled model.
@@ -125,13 +145,15 @@ def step_megabytes(model: keras.Model, batch_size: int) -> float:
         >>> 1e6 * step_megabytes(model, 1000)  # 4 * (2 * 90 + 2 * 10 * 1000) + the optimizer's 12
         80732.0
     """
-    shapes = [getattr(layer, "output", None) for layer in layers_of(model)]
-    outputs = keras.tree.flatten(shapes)
+    leaves = [layer for layer in layers_of(model) if not getattr(layer, "layers", None)]
+    made = [layer for layer in leaves if not isinstance(layer, _VIEWS)]
+    outputs = keras.tree.flatten([getattr(layer, "output", None) for layer in made])
     if any(output is None or None in output.shape[1:] for output in outputs):
         return math.nan
-    made = sum(_bytes((batch_size, *output.shape[1:]), output.dtype) for output in outputs)
+    sizes = [_bytes((batch_size, *output.shape[1:]), output.dtype) for output in outputs]
     kept = [*model.variables, *model.trainable_variables, *model.optimizer.variables]
-    return (2 * made + sum(_bytes(v.shape, v.dtype) for v in kept)) / 1e6
+    weights = sum(_bytes(variable.shape, variable.dtype) for variable in kept)
+    return (weights + sum(sizes) + max(sizes, default=0)) / 1e6
 
 
 def _bytes(shape: Sequence[int], dtype: str) -> int:
@@ -166,13 +188,14 @@ def _line(run: BatchSizeRun) -> str:
     return f"batch {run.batch_size:,} at {run.learning_rate:.2g} ({of}): {best}"
 
 
-def _training_rows(data: Any, held_out: float) -> int:
+def _training_rows(data: Any, held_out: Any) -> int:
+    function = "compare_batch_sizes"
     if is_stream(data):
         must = "be what load_dataset returns or a pair (x, y), whose batches have no size yet"
-        raise invalid("compare_batch_sizes", "data", must, f"data={show(data)}", kind=TypeError)
-    (x, _), *_ = unpacked(data, function="compare_batch_sizes")
-    rows = len(keras.tree.flatten(x)[0])
-    return math.floor(rows * (1 - held_out))
+        raise invalid(function, "data", must, f"data={show(data)}", kind=TypeError)
+    (x, y), *_ = unpacked(data, function=function)
+    fraction = real_number(function, "validation_split", held_out, least=0, below=1)
+    return math.floor(len(rows_of(x, y, function=function)) * (1 - fraction))
 
 
 def _sizes(sizes: Sequence[int] | None, rows: int) -> list[int]:
@@ -189,27 +212,43 @@ def _sizes(sizes: Sequence[int] | None, rows: int) -> list[int]:
 
 
 def _scalings(scaling: Sequence[str]) -> list[str]:
-    names = [scaling] if isinstance(scaling, str) else list(scaling)
-    if not names:
+    function = "compare_batch_sizes"
+    names = [scaling] if isinstance(scaling, str) else scaling
+    if not isinstance(names, Sequence) or not names:
         must = f"name at least one of {', '.join(map(repr, SCALINGS))}"
-        raise invalid("compare_batch_sizes", "scaling", must, f"scaling={scaling!r}")
-    for name in names:
-        one_of("compare_batch_sizes", "scaling", name, SCALINGS)
-    return list(dict.fromkeys(names))
+        raise invalid(function, "scaling", must, f"scaling={show(scaling)}")
+    return list(dict.fromkeys(one_of(function, "scaling", name, SCALINGS) for name in names))
 
 
 def _check_arguments(
-    schedule: Any, learning_rate: Any, optimizer: Any, arguments: dict[str, Any]
+    schedule: Any, epochs: Any, learning_rate: Any, optimizer: Any, arguments: dict[str, Any]
 ) -> None:
+    """Raises for what would else be noticed after some runs."""
     function = "compare_batch_sizes"
-    is_one = isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
-    if is_one or not (schedule is None or callable(schedule)):
-        must = "be a function from the peak rate to a schedule, such as schedules.warmup"
-        raise invalid(function, "schedule", must, f"schedule={show(schedule)}", kind=TypeError)
     if "batch_size" in arguments:
         must = "be left out: the sizes to compare are `sizes`"
         raise invalid(function, "batch_size", must, f"batch_size={arguments['batch_size']!r}")
-    rate = getattr(optimizer, "learning_rate", None)
-    if learning_rate is None and rate is not None and not isinstance(rate, keras.Variable):
+    whole_number(function, "epochs", epochs, least=1)
+    if learning_rate not in (None, "auto"):
+        real_number(function, "learning_rate", learning_rate, above=0)
+    is_object = isinstance(optimizer, keras.optimizers.Optimizer)
+    if learning_rate is None and is_object and variable_rate_of(optimizer) is None:
         must = "be given where the optimizer runs a schedule"
         raise invalid(function, "learning_rate", must, "learning_rate=None")
+    if schedule is not None:
+        check_rate_setters(keras.tree.flatten(arguments.get("callbacks") or ()), None, schedule)
+        _check_schedule(schedule, epochs)
+
+
+def _check_schedule(schedule: Any, epochs: int) -> None:
+    kind = keras.optimizers.schedules.LearningRateSchedule
+    made = None
+    if callable(schedule) and not isinstance(schedule, kind):
+        with contextlib.suppress(TypeError):  # Of a function that takes no peak.
+            made = schedule(1.0)
+    if not isinstance(made, kind):
+        must = "be a function from the peak rate to a schedule, such as schedules.warmup"
+        received = f"schedule={show(schedule)}"
+        raise invalid("compare_batch_sizes", "schedule", must, received, kind=TypeError)
+    if hasattr(made, "for_run"):
+        made.for_run(1, epochs)  # Raises where it is longer than the run.

@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from kerastrain._checks import invalid, real_number, seed_number, show, whole_number
 from kerastrain._kernels import build_metrics
+from kerastrain._optimizers import copy_at_a_rate, variable_rate_of
 from kerastrain.data import is_stream
 from kerastrain.lr_rules import advise, ran_away_after
 from kerastrain.models import compiled_model_checked
+from kerastrain.passes import Passes
 from kerastrain.rate_records import LRSweep
 from kerastrain.sources import Source, source_for
 from kerastrain.state import is_distributed, preserved
@@ -39,17 +41,19 @@ def lr_find(
     One batch after the other is trained on, at a rate that rises by the same factor each time, from
     `min_rate` to `max_rate` (L. N. Smith, "Cyclical Learning Rates for Training Neural Networks",
     2017, section 3.3). At first the loss hardly moves, then it falls, and in the end it runs away.
-    The sweep stops when the smoothed loss is four times its lowest, or is no number any more.
+    The sweep stops when the loss's moving average is four times its lowest, as fastai's does, or
+    the loss is no number any more.
 
     The suggestion is half the rate at which the smoothed loss is lowest. Where the loss turns up,
-    steps begin to undo each other; a run over many epochs needs smaller ones, but not by much. The
-    smoothing is the mean of two exponential moving averages with bias correction, one from below
-    and one from above, so that it doesn't lag. The rule was chosen by what trains best: the README
-    has the table, beside those that others use.
+    steps begin to undo each other; a run over many epochs needs smaller ones, but not by much. What
+    is smoothed is averaged over the rates on both sides, by weights that fall exponentially and add
+    up to 1 at the ends too, so that it doesn't lag. The rule was chosen by what trains best: the
+    README has the table, beside the rules that others use.
 
-    It isn't reliable, and `note` says why, where the loss hadn't turned up by the last rate, where
-    it took fewer than 50 steps or never fell by more than chance, and where the rules that look for
-    the turn (ours, a tenth of the lowest, a tenth of the turning point) differ by ten times.
+    It isn't reliable, and `note` says why, where the loss had neither run away nor turned up by the
+    last rate, where it took fewer than 50 steps or never fell by more than chance, and where the
+    rules that look for the turn (ours, a tenth of the lowest, a tenth of the turning point) differ
+    by ten times.
 
     Args:
         model: A compiled model, new or trained. An optimizer that runs a schedule, whose rate
@@ -58,12 +62,13 @@ def lr_find(
             keras.utils.PyDataset. Those with fewer batches than `steps` are gone through again.
         y: Targets with `n` rows.
         sample_weight: One weight a row, `(n,)`.
-        class_weight: From class to the weight of its rows in the loss; for arrays.
+        class_weight: From class to the weight of its rows in the loss.
         min_rate: The rate of the first step.
         max_rate: The rate of the last step, if the loss hasn't run away before.
         steps: Steps at most.
         batch_size: Rows a step; the rate belongs to it, so take the one that you will train with.
-        seed: Decides the order of the rows. Generators stay as they are.
+        seed: Decides the order of the rows. Generators stay as they are, but for a Dataset that
+            shuffles, whose own order goes on from pass to pass.
 
     Returns:
         The rates, the losses and the suggestion.
@@ -86,22 +91,20 @@ def lr_find(
     if is_distributed(model):
         must = "be built outside the scope of a distribution strategy"
         raise invalid("lr_find", "model", must, "a model that is distributed")
-    if class_weight is not None and is_stream(x):
-        must = "be left out where `x` is a Dataset or PyDataset: put weights into its batches"
-        raise invalid("lr_find", "class_weight", must, f"class_weight={show(class_weight)}")
+    size = whole_number("lr_find", "batch_size", batch_size, least=1)
     source = source_for(
         model,
         (x, y, sample_weight),
         None,
         validation_split=0.0,
-        batch_size=whole_number("lr_find", "batch_size", batch_size, least=1),
+        batch_size=size,
         shuffle=True,
         class_weight=class_weight,
         seed=seed_number("lr_find", seed),
         function="lr_find",
     )
     losses = _swept(model, source, rates)
-    return _record(rates, losses, None if is_stream(x) else batch_size)
+    return _record(rates, losses, None if is_stream(x) else size)
 
 
 def _rates(min_rate: float, max_rate: float, steps: int) -> np.ndarray:
@@ -115,8 +118,11 @@ def _rates(min_rate: float, max_rate: float, steps: int) -> np.ndarray:
 
 def _swept(model: keras.Model, source: Source, rates: np.ndarray) -> list[float]:
     """Returns the loss of each step, as far as it went, and leaves everything as it was."""
-    batches = _Batches(source)
+    batches = Passes(source)
     build_metrics(model, batches.first)
+    if model.built and not model.trainable_variables:
+        must = "have something to train: all its layers are frozen, or have no weights"
+        raise invalid("lr_find", "model", must, "a model without trainable weights")
     with _rate_of(model) as rate:
         # Tracing makes every variable that a step uses, so it comes before they are noted.
         steps = _Steps(model, rate, batches)
@@ -134,111 +140,38 @@ def _record(rates: np.ndarray, losses: list[float], batch_size: int | None) -> L
         raise invalid("lr_find", "model", must, f"loss={losses[0]:g} at a rate of {rates[0]:g}")
     end = ran_away_after(losses)
     kept = [loss for loss in losses[:end] if np.isfinite(loss)]
-    if end is None:
-        ending = f"all {len(losses)} steps were taken"
-    else:
-        ending = f"it ran away after {end} steps, at a rate of {rates[end - 1]:.2g}"
-    advice = advise(rates[: len(kept)], kept)
+    advice = advise(rates[: len(kept)], kept, ran_away=end is not None)
     return LRSweep(
         rates=rates[: len(kept)].tolist(),
         losses=kept,
         smoothed=advice.smoothed,
         suggestion=advice.suggestion,
         reliable=not advice.doubts,
-        note="; ".join([*advice.doubts, ending]),
+        note="; ".join([*advice.doubts, _ending(rates, len(losses), end)]),
         rules=advice.rules,
         batch_size=batch_size,
     )
 
 
+def _ending(rates: np.ndarray, steps: int, ran_away_after: int | None) -> str:
+    if ran_away_after is None:
+        return f"all {steps} steps were taken"
+    rate = rates[ran_away_after - 1]
+    return f"it ran away after {ran_away_after} steps, at a rate of {rate:.2g}"
+
+
 @contextlib.contextmanager
 def _rate_of(model: keras.Model) -> Iterator[keras.Variable]:
     """Yields the variable that the optimizer reads its rate from; of a copy, where it has none."""
-    optimizer = model.optimizer
-    if isinstance(optimizer.learning_rate, keras.Variable):
-        yield optimizer.learning_rate
+    optimizer, rate = model.optimizer, variable_rate_of(model.optimizer)
+    if rate is not None:
+        yield rate
         return
-    model.optimizer = _copy_at_a_rate(optimizer, model.trainable_variables)
+    model.optimizer = copy_at_a_rate(optimizer, model.trainable_variables, rate=1e-5)
     try:
         yield model.optimizer.learning_rate
     finally:
         model.optimizer = optimizer
-
-
-def _copy_at_a_rate(optimizer: keras.Optimizer, variables: list[Any]) -> keras.Optimizer:
-    """Returns an optimizer in the same state, but with a rate in place of its schedule."""
-    copy = type(optimizer).from_config(_with_a_rate(optimizer.get_config()))
-    for one in (optimizer, copy):
-        if not one.built:
-            one.build(variables)
-    state = [variable for variable in copy.variables if variable is not copy.learning_rate]
-    for ours, theirs in zip(state, optimizer.variables, strict=True):
-        ours.assign(theirs)
-    return copy
-
-
-def _with_a_rate(config: dict[str, Any]) -> dict[str, Any]:
-    if "inner_optimizer" not in config:
-        return config | {"learning_rate": 1e-5}
-    inner = config["inner_optimizer"]  # Of a LossScaleOptimizer.
-    return config | {"inner_optimizer": inner | {"config": _with_a_rate(inner["config"])}}
-
-
-class _Batches:
-    """Goes through the batches of a source again and again.
-
-    Args:
-        source: The source.
-
-    Attributes:
-        first: A batch.
-        iterator: The batches of the current epoch that are left.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source, self._epoch = source, 0
-        self._taken, self._taken_before = 0, 0
-        self.first = next(iter(source.probe))
-        self._dataset = source.train
-        if isinstance(self._dataset, keras.utils.PyDataset):
-            self._dataset = _as_dataset(self._dataset)
-        elif source.calls and source.calls.full_batches:
-            # A smaller last batch would scatter more.
-            self._dataset = self._dataset.take(source.calls.full_batches)
-        self.iterator = iter(self._dataset)
-
-    def took(self, count: int) -> None:
-        """Counts what was taken off the iterator."""
-        self._taken += count
-
-    def begin_again(self) -> None:
-        """Begins the next epoch, if the last one had any batch."""
-        if self._taken == self._taken_before:
-            must = "give its batches in every pass, or as many as `steps` in one"
-            received = f"a Dataset that ended after {self._taken} batches"
-            raise invalid("lr_find", "x", must, received)
-        self._taken_before = self._taken
-        self._epoch += 1
-        self._source.begin_epoch(self._epoch)
-        self.iterator = iter(self._dataset)
-
-
-def _as_dataset(batches: keras.utils.PyDataset) -> tf.data.Dataset:
-    def packed(number: int) -> Any:
-        parts = keras.utils.unpack_x_y_sample_weight(batches[number])
-        return keras.utils.pack_x_y_sample_weight(*parts)
-
-    def spec(*parts: Any) -> tf.TensorSpec:
-        # A side on which two batches differ has no fixed length, the first never, as Keras has it.
-        shapes = [np.shape(part) for part in parts]
-        sides = [sides[0] if len(set(sides)) == 1 else None for sides in zip(*shapes, strict=True)]
-        return tf.TensorSpec((None, *sides[1:]), tf.as_dtype(np.asarray(parts[0]).dtype))
-
-    count = batches.num_batches
-    signature = keras.tree.map_structure(spec, packed(0), packed(count - 1))
-    return tf.data.Dataset.from_generator(
-        lambda: map(packed, range(count)), output_signature=signature
-    )
 
 
 class _Steps:
@@ -253,19 +186,20 @@ class _Steps:
         variables: All that a step uses.
     """
 
-    def __init__(self, model: keras.Model, rate: keras.Variable, batches: _Batches) -> None:
+    def __init__(self, model: keras.Model, rate: keras.Variable, batches: Passes) -> None:
         self._model, self._rate, self._batches = model, rate, batches
         self._train_step: Any = model.train_step
-        self._function: Any = self._run
+        if model.jit_compile:
+            self._train_step = tf.function(
+                model.train_step, autograph=False, jit_compile=True, reduce_retracing=True
+            )
+        traced = tf.function(self._run, autograph=False)
+        self._function: Any = self._run if model.run_eagerly else traced
         self.variables: list[tf.Variable] = []
-        if not model.run_eagerly:
-            if model.jit_compile:
-                self._train_step = tf.function(
-                    model.train_step, autograph=False, jit_compile=True, reduce_retracing=True
-                )
-            self._function = tf.function(self._run, autograph=False)
+        # What runs eagerly may not be traceable; where it is, its variables are known all the same.
+        with contextlib.suppress(*((Exception,) if model.run_eagerly else ())):
             rates = tf.TensorSpec((None,), tf.float32)
-            concrete = self._function.get_concrete_function(batches.iterator, rates)
+            concrete = traced.get_concrete_function(batches.iterator, rates)
             self.variables = list(concrete.variables)
 
     def run(self, rates: np.ndarray) -> list[float]:

@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ _SETTLING = 10  # steps, before which one lucky batch would pass for the lowest 
 _SPAN = math.log(1.3)  # of the logarithm of the rate: what our smoothing averages over on each side
 _NOTICEABLE = 4.0  # standard errors of the smoothed loss: what a fall has to reach
 _TURNED = 0.5  # of its fall: what the loss has to climb again
+_ROUNDING = 1e-6  # of the loss, as float32 has it
 _AGREEMENT = 10.0  # times, by which the rules may differ
 
 _Numbers = Sequence[float] | np.ndarray
@@ -48,50 +50,51 @@ def ran_away_after(losses: _Numbers) -> int | None:
     """Returns the steps after which a sweep may end, or `None` as long as it may go on.
 
     It may where the loss is no number any more, or its moving average `RUNAWAY` times its lowest.
+    One batch alone moves that little: a loss counts as no more than `RUNAWAY` times the beginning.
 
     Example:
-        >>> losses = [2.3] * 20
-        >>> ran_away_after(losses), ran_away_after([*losses, 1e6]), ran_away_after([2.3, math.nan])
-        (None, 21, 2)
+        >>> losses = [2.3] * 20 + [0.5] * 200
+        >>> ran_away_after(losses), ran_away_after([*losses, *[60.0] * 50])
+        (None, 231)
     """
     losses = np.asarray(losses, float)
     lost = ~np.isfinite(losses)
-    average = moving_average(np.where(lost, 0.0, losses))[_SETTLING:]
-    lowest = np.minimum.accumulate(average)
-    lost[_SETTLING:] |= average > lowest + (RUNAWAY - 1) * np.abs(lowest)
+    lagging = moving_average(_capped(np.where(lost, 0.0, losses)))[_SETTLING:]
+    lowest = np.minimum.accumulate(lagging)
+    lost[_SETTLING:] |= lagging > _times(RUNAWAY, lowest)
     return int(lost.argmax()) + 1 if lost.any() else None
 
 
-def advise(rates: _Numbers, losses: _Numbers) -> Advice:
+def advise(rates: _Numbers, losses: _Numbers, *, ran_away: bool) -> Advice:
     """Returns what a sweep comes to.
 
     Args:
         rates: The rates, rising by the same factor from step to step, `(n,)`.
         losses: The finite loss at each, `(n,)`.
+        ran_away: Whether the sweep ended since the loss ran away.
 
     Example:
         >>> rates = np.geomspace(1e-5, 10, 500)
         >>> decades = np.log10(rates / 1e-2)
         >>> losses = np.where(decades < 0, 0.5 - 0.3 * decades.clip(-2), 0.5 + 2 * decades)
-        >>> advice = advise(rates, losses)
+        >>> advice = advise(rates, losses, ran_away=False)
         >>> 0.003 < advice.suggestion < 0.007, advice.doubts
         (True, [])
     """
     rates, losses = np.asarray(rates, float), np.asarray(losses, float)
-    smoothed = two_sided_average(rates, losses)
-    usual = moving_average(losses)
+    centred, lagging = two_sided_average(rates, losses), moving_average(losses)
     rules = {
-        "half the minimum": rates[smoothed.argmin()] / 2,
-        "minimum / 10": rates[usual.argmin()] / 10,
-        "turning point / 10": rates[_turning_point(usual)] / 10,
-        "valley": rates[_valley(usual)],
-        "steepest": rates[_steepest(rates, usual)],
+        "half the minimum": rates[centred.argmin()] / 2,
+        "minimum / 10": rates[lagging.argmin()] / 10,
+        "turning point / 10": rates[_turning_point(lagging)] / 10,
+        "valley": rates[_valley(lagging)],
+        "steepest": rates[_steepest(rates, lagging)],
     }
     return Advice(
-        smoothed=smoothed.tolist(),
+        smoothed=centred.tolist(),
         rules={name: float(rate) for name, rate in rules.items()},
         suggestion=float(rules["half the minimum"]),
-        doubts=_doubts(rates, losses, smoothed, rules),
+        doubts=_doubts(rates, losses, centred, rules, ran_away),
     )
 
 
@@ -122,9 +125,7 @@ def two_sided_average(rates: np.ndarray, losses: np.ndarray) -> np.ndarray:
     run away counts as no more than `RUNAWAY` times the beginning, or the last steps alone would
     decide.
     """
-    start = losses[:_SETTLING].mean()
-    capped = np.minimum(losses, start + (RUNAWAY - 1) * abs(start))
-    weight = _weight(rates)
+    capped, weight = _capped(losses), _weight(rates)
 
     def total(values: np.ndarray) -> np.ndarray:
         from_below, from_above = _decayed(values, weight), _decayed(values[::-1], weight)[::-1]
@@ -133,6 +134,18 @@ def two_sided_average(rates: np.ndarray, losses: np.ndarray) -> np.ndarray:
 
     averages: np.ndarray = total(capped) / total(np.ones_like(capped))
     return averages
+
+
+def _capped(losses: np.ndarray) -> np.ndarray:
+    """Returns losses of which none is more than `RUNAWAY` times the beginning."""
+    start = losses[:_SETTLING].mean() if losses.size else 0.0
+    capped: np.ndarray = np.minimum(losses, _times(RUNAWAY, start))
+    return capped
+
+
+def _times(factor: float, losses: Any) -> Any:
+    """Returns losses so many times as high; of negative ones, as far above as of positive ones."""
+    return losses + (factor - 1) * np.abs(losses)
 
 
 def _decayed(values: np.ndarray, weight: float) -> np.ndarray:
@@ -146,26 +159,26 @@ def _weight(rates: np.ndarray) -> float:
     return math.exp(-apart / _SPAN)
 
 
-def _turning_point(usual: np.ndarray) -> int:
+def _turning_point(lagging: np.ndarray) -> int:
     """Returns where the loss has climbed a tenth above its lowest, or the end.
 
     A. Géron, "Hands-On Machine Learning", 3rd edition, 2022, chapter 11, takes some tenth of the
     rate where the loss starts to climb.
     """
-    lowest = int(usual.argmin())
-    climbed = np.flatnonzero(usual[lowest:] > usual[lowest] + 0.1 * abs(usual[lowest]))
-    return lowest + int(climbed[0]) if climbed.size else len(usual) - 1
+    lowest = int(lagging.argmin())
+    climbed = np.flatnonzero(lagging[lowest:] > lagging[lowest] + 0.1 * abs(lagging[lowest]))
+    return lowest + int(climbed[0]) if climbed.size else len(lagging) - 1
 
 
-def _valley(usual: np.ndarray) -> int:
+def _valley(lagging: np.ndarray) -> int:
     """Returns the middle of the longest falling stretch, as fastai's `valley` finds it.
 
     The stretch is the longest subsequence in which every loss is lower than the one before it; half
     of it, between its first and its last step, is the place (`fastai/callback/schedule.py`).
     """
-    lengths = np.ones(len(usual), dtype=int)
-    for step in range(1, len(usual)):
-        above = lengths[:step][usual[:step] > usual[step]]
+    lengths = np.ones(len(lagging), dtype=int)
+    for step in range(1, len(lagging)):
+        above = lengths[:step][lagging[:step] > lagging[step]]
         lengths[step] = 1 + above.max(initial=0)
     end = int(lengths.argmax())
     start = end - int(lengths[end])
@@ -173,25 +186,29 @@ def _valley(usual: np.ndarray) -> int:
     return max(0, start + int(third) + int(third / 2))
 
 
-def _steepest(rates: np.ndarray, usual: np.ndarray) -> int:
+def _steepest(rates: np.ndarray, lagging: np.ndarray) -> int:
     """Returns where the loss falls fastest over the logarithm of the rate, as fastai's `steep`."""
-    slope = np.diff(usual) / np.diff(np.log(rates))
+    slope = np.diff(lagging) / np.diff(np.log(rates))
     return int(slope.argmin()) if slope.size else 0
 
 
 def _doubts(
-    rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, rules: dict[str, float]
+    rates: np.ndarray,
+    losses: np.ndarray,
+    centred: np.ndarray,
+    rules: dict[str, float],
+    ran_away: bool,
 ) -> list[str]:
-    lowest = int(smoothed.argmin())
-    fall = smoothed[0] - smoothed[lowest]
+    lowest = int(centred.argmin())
+    fall = centred[0] - centred[lowest]
     if len(losses) < FEWEST_STEPS:
-        return [f"it took {len(losses)} steps, and below {FEWEST_STEPS} chance decides"]
-    if fall < _NOTICEABLE * _standard_error(rates, losses, smoothed):
+        return [f"it took fewer than {FEWEST_STEPS} steps, so that chance decides"]
+    if fall <= _NOTICEABLE * _standard_error(rates, losses, centred) + _ROUNDING * abs(centred[0]):
         return ["the loss never fell by more than chance: it is flat, or rose from the beginning"]
     if RUNAWAY * abs(losses[0]) < losses[1:_SETTLING].min():
         return [f"the loss ran away from the first step, at {rates[0]:.3g}: lower `min_rate`"]
     doubts = []
-    if smoothed[lowest:].max() - smoothed[lowest] < _TURNED * fall:
+    if not ran_away and centred[lowest:].max() - centred[lowest] < _TURNED * fall:
         doubts.append(f"the loss hadn't turned up by the rate of {rates[-1]:.3g}: raise `max_rate`")
     # The other two mostly find the beginning of the fall, which says little of its end.
     telling = [rules[name] for name in ("half the minimum", "minimum / 10", "turning point / 10")]
@@ -200,13 +217,23 @@ def _doubts(
     return doubts
 
 
-def _standard_error(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray) -> float:
+def _standard_error(rates: np.ndarray, losses: np.ndarray, centred: np.ndarray) -> float:
     """Returns by how much chance moves the smoothed loss's beginning against its minimum."""
-    until = max(int(smoothed.argmin()), _SETTLING)
-    scatter = float(np.std(losses[:until] - smoothed[:until]))
+    until = max(int(centred.argmin()), _SETTLING)
+    scatter = losses[:until] - centred[:until]
     weight = _weight(rates)
     # Of independent numbers, the variance of such an average is the sum of the squared weights over
     # the square of their sum: on one side at the beginning, on both at the minimum.
     at_the_beginning = (1 - weight) / (1 + weight)
     in_the_middle = at_the_beginning**2 * (1 + weight**2) / (1 - weight**2)
-    return scatter * math.sqrt(at_the_beginning + in_the_middle)
+    # Batches that come sorted depend on each other; numbers of an autoregression then count for
+    # fewer independent ones.
+    alike = min(0.9, max(0.0, _lag_one(scatter)))
+    variance = (at_the_beginning + in_the_middle) * (1 + alike) / (1 - alike)
+    return float(np.std(scatter)) * math.sqrt(variance)
+
+
+def _lag_one(scatter: np.ndarray) -> float:
+    """Returns the correlation of each number with the next one."""
+    total = float(scatter @ scatter)
+    return float(scatter[1:] @ scatter[:-1]) / total if total else 0.0

@@ -125,6 +125,8 @@ def compiled_model_checked(function: str, model: Any) -> keras.Model:
     if not model_checked(function, model).compiled:
         must = "be compiled: call compile_for_task(model, y=y) or model.compile(...) first"
         raise invalid(function, "model", must, "a model that isn't")
+    if model.optimizer is None:
+        raise invalid(function, "model", "be compiled with an optimizer", "a model without one")
     return model
 
 

@@ -6,6 +6,7 @@ settings or knows Keras.
 """
 
 import dataclasses
+import inspect
 import os
 import textwrap
 from collections.abc import Callable, Sequence
@@ -107,10 +108,12 @@ def _sweep_picture(sweep: LRSweep) -> _SweepPicture:
 
 def _limits(sweep: LRSweep) -> tuple[float, float]:
     """Returns the limits of the y axis: the fall of the loss, and a little of what comes after."""
-    lowest = int(np.argmin(sweep.smoothed))
-    before = [*sweep.losses[: lowest + 1], *sweep.smoothed[: lowest + 1]]
-    low, high = min(before), float(np.quantile(before, 0.99))
-    room = _HEADROOM * max(high - low, 1e-6)
+    smoothed = np.nan_to_num(sweep.smoothed, nan=np.inf)
+    until = int(smoothed.argmin()) + 1
+    before = np.array([*sweep.losses[:until], *sweep.smoothed[:until]])
+    before = before[np.isfinite(before)] if np.isfinite(before).any() else np.zeros(1)
+    low, high = float(before.min()), float(np.quantile(before, 0.99))
+    room = _HEADROOM * max(high - low, 1e-3 * abs(high), 1e-30)
     return low - room / 2, high + room
 
 
@@ -203,6 +206,10 @@ def _schedule_curves(
             must = "each be a Keras schedule or another function from the step to the rate"
             received = f"schedules[{position}]={show(schedule)}"
             raise invalid("plot_schedule", "schedules", must, received, kind=TypeError)
+        if inspect.isfunction(schedule) and schedule.__module__ == "kerastrain.schedules":
+            must = f"be called with a peak, as in {schedule.__name__}(0.01)"
+            received = f"schedules[{position}]={schedule.__name__}"
+            raise invalid("plot_schedule", "schedules", must, received)
         if hasattr(schedule, "for_run"):
             schedule = schedule.for_run(steps_per_epoch, epochs)
         turn, number = divmod(position, len(COLOURS))

@@ -5,12 +5,13 @@ As `records`, this knows no Keras.
 
 import dataclasses
 import html
+import math
 import os
 import pathlib
 import statistics
 from typing import Any, Self
 
-from kerastrain._checks import invalid
+from kerastrain._checks import flag, invalid
 from kerastrain._record_files import (
     FIELDS_DONT_FIT,
     UnreadableError,
@@ -59,6 +60,7 @@ class LRSweep:
         if len(set(lengths.values())) > 1 or not self.rates:
             must = "have a rate, a loss and a smoothed loss for each step"
             raise invalid("LRSweep", "rates", must, f"lengths {lengths}")
+        flag("LRSweep", "reliable", self.reliable)
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Writes the record as JSON, whole or not at all, and returns the path."""
@@ -74,6 +76,8 @@ class LRSweep:
         try:
             fields = fields_in(read_text(path), "LRSweep")
             fields |= {name: numbers_of(fields[name]) for name in cls._columns()}
+            fields["suggestion"] = float(fields["suggestion"])
+            fields["rules"] = {name: float(rate) for name, rate in fields["rules"].items()}
             return cls(**fields)
         except (UnreadableError, *FIELDS_DONT_FIT) as error:
             raise _not_loaded(cls, path, error) from error
@@ -99,7 +103,7 @@ class BatchSizeRun:
         scaling: How the learning rate follows the batch size: "none", "sqrt" or "linear".
         schedule: The name of its schedule; empty for a constant rate.
         learning_rate: The rate, of a schedule its peak.
-        megabytes: What a step holds at least, in millions of bytes; NaN where that isn't known.
+        megabytes: What a step holds, estimated, in millions of bytes; NaN where that isn't known.
         history: What the run did.
     """
 
@@ -113,11 +117,11 @@ class BatchSizeRun:
     @property
     def seconds(self) -> float:
         """What an epoch takes; the median, without the first one, which traces and compiles."""
-        seconds = self.history.history["seconds"]
-        return statistics.median(seconds[1:] or seconds)
+        seconds = self.history.history.get("seconds", [])
+        return statistics.median(seconds[1:] or seconds or [math.nan])
 
     @property
-    def epochs(self) -> int | None:
+    def epochs_to_best(self) -> int | None:
         """Epochs to the best one; `None` if no epoch had a finite value."""
         best = self.history.best_epoch
         return None if best is None else self.history.epoch.index(best) + 1
@@ -158,9 +162,9 @@ class BatchSizes:
 
     @staticmethod
     def _run(fields: dict[str, Any]) -> BatchSizeRun:
-        (megabytes,) = numbers_of([fields["megabytes"]])
+        numbers = {name: float(fields[name]) for name in ("learning_rate", "megabytes")}
         history = History.of_fields(fields["history"])
-        return BatchSizeRun(**{**fields, "megabytes": megabytes, "history": history})
+        return BatchSizeRun(**{**fields, **numbers, "history": history})
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -206,7 +210,7 @@ def _row(run: BatchSizeRun) -> dict[str, Any]:
         "MB a step": run.megabytes,
         monitor: best.get(monitor),
         **{name: best[name] for name in measured},
-        "epochs": run.epochs,
+        "epochs": run.epochs_to_best,
     }
 
 

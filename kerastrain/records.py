@@ -37,8 +37,8 @@ class History:
     """What one run did, epoch by epoch.
 
     Attributes:
-        history: Per column one number an epoch: whatever Keras logs, the `learning_rate` at the
-            epoch's end and the `seconds` that the epoch took, validation included.
+        history: Per column one number an epoch: whatever Keras logs, the `learning_rate` of the
+            epoch's last step and the `seconds` that the epoch took, validation included.
         epoch: The epochs run, counted from 0 as Keras counts them.
         monitor: The column that chose the best epoch.
         best_epoch: The epoch with the best `monitor`, whose weights were restored if the run

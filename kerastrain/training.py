@@ -11,9 +11,15 @@ import numpy as np
 
 from kerastrain import engine
 from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
-from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
-from kerastrain._following import momentum_following, schedule_for, schedule_of
-from kerastrain.data import is_stream, rows_of
+from kerastrain._checks import flag, invalid, one_of, real_number, seed_number, show, whole_number
+from kerastrain._following import (
+    check_goes_on,
+    check_rate_setters,
+    momentum_following,
+    schedule_for,
+)
+from kerastrain._optimizers import variable_rate_of
+from kerastrain.data import is_stream, rows_of, split_positions
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import (
     ALayer,
@@ -26,7 +32,7 @@ from kerastrain.models import (
 from kerastrain.progress import progress_callback, say
 from kerastrain.records import History
 from kerastrain.sources import Source, first_rows, source_for
-from kerastrain.tasks import classes_in, compile_for_task
+from kerastrain.tasks import class_of_each_row, classes_in, compile_for_task
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -213,7 +219,8 @@ def build_and_fit(
     """Builds a model, compiles it for its task and trains it, in one call.
 
     A builder's `input_shape`, `classes`, `outputs` and `texts` come from the data where they
-    aren't given. A model that the builder has compiled already stays as it is.
+    aren't given. A model that the builder has compiled already keeps its loss, optimizer and
+    metrics; `learning_rate` is given to its optimizer.
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
@@ -257,7 +264,9 @@ def build_and_fit(
             stack.enter_context(_generators_left_alone())
         keras.utils.set_random_seed(drawn)
         model = build(builder, a_layer, **given)
-        if not model.compiled:
+        if model.compiled:
+            _set_rate(model, rate)
+        else:
             compile_for_task(
                 model,
                 task or data_task,
@@ -267,7 +276,7 @@ def build_and_fit(
                 metrics=metrics,
             )
         if learning_rate == "auto":
-            _find_rate(model, x, y, fit_arguments)
+            _find_rate(model, x, y, fit_arguments, drawn)
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
 
 
@@ -312,16 +321,13 @@ def _start_from(model: keras.Model, seed: int, *, is_given: bool) -> None:
 def _follow(
     model: keras.Model, schedule: Any, callbacks: list[Any], *, steps: int | None, epochs: int
 ) -> None:
+    check_rate_setters(callbacks, model.optimizer, schedule)
     if schedule is None:
-        schedule_of(model.optimizer)  # Raises where it doesn't know its steps.
+        check_goes_on(model.optimizer)
         return
-    schedule = schedule_for(model.optimizer, schedule, steps=steps, epochs=epochs)
-    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-    for callback in callbacks:
-        if isinstance(callback, setters):
-            must = "be left out beside a callback that sets the learning rate itself"
-            raise invalid("fit", "schedule", must, f"`schedule` and {type(callback).__name__}")
-    model.optimizer.learning_rate = schedule
+    model.optimizer.learning_rate = schedule_for(
+        model.optimizer, schedule, steps=steps, epochs=epochs
+    )
     model.train_function = None  # One from an earlier fit would keep to the old rate.
 
 
@@ -378,20 +384,51 @@ def _rate_to_compile_with(learning_rate: float | str | None) -> float | None:
     return None
 
 
-def _find_rate(model: keras.Model, x: Any, y: Any, arguments: Mapping[str, Any]) -> None:
+def _set_rate(model: keras.Model, rate: float | None) -> None:
+    """Gives a rate to the optimizer of a model that its builder has compiled."""
+    if rate is None:
+        return
+    if variable_rate_of(model.optimizer) is None:
+        must = "be left out where the builder's optimizer runs a schedule"
+        raise invalid("build_and_fit", "learning_rate", must, f"learning_rate={rate}")
+    model.optimizer.learning_rate = real_number("build_and_fit", "learning_rate", rate, above=0)
+
+
+def _find_rate(model: keras.Model, x: Any, y: Any, arguments: Mapping[str, Any], seed: int) -> None:
     """Gives the optimizer the rate that a sweep suggests, if it is reliable, and says so."""
-    own = model.optimizer.learning_rate
-    if not isinstance(own, keras.Variable):
+    own = variable_rate_of(model.optimizer)
+    if own is None:
         must = "be left out beside an optimizer that runs a schedule"
         raise invalid("build_and_fit", "learning_rate", must, "learning_rate='auto'")
-    shared = {"batch_size", "sample_weight", "class_weight"} & set(arguments)
-    sweep = lr_find(model, x, y, **{name: arguments[name] for name in shared})
+    whole_number("fit", "epochs", arguments.get("epochs", 1), least=1)
+    named = {name: arguments[name] for name in ("batch_size", "class_weight") if name in arguments}
+    x, y, weight = _rows_to_sweep(model, (x, y, arguments.get("sample_weight")), arguments, seed)
+    sweep = lr_find(model, x, y, sample_weight=weight, **named)
     if sweep.reliable:
         model.optimizer.learning_rate = sweep.suggestion
         why = f"from a sweep of {len(sweep.rates)} steps"
     else:
         why = f"the optimizer's own, since the sweep isn't reliable: {sweep.note}"
     say(arguments.get("verbose", "auto"), f"learning_rate={float(own + 0.0):.2g}, {why}")
+
+
+def _rows_to_sweep(
+    model: keras.Model, data: tuple[Any, Any, Any], arguments: Mapping[str, Any], seed: int
+) -> tuple[Any, Any, Any]:
+    """Returns the rows that `fit` will train on, without those that it will hold out."""
+    fraction = arguments.get("validation_split", 0.0)
+    if not fraction:
+        return data
+    rows = rows_of(*data, function="build_and_fit")
+    positions, _ = split_positions(
+        len(rows),
+        real_number("fit", "validation_split", fraction, least=0, below=1),
+        seed=seed,
+        shuffle=flag("fit", "shuffle", arguments.get("shuffle", True)),
+        labels=class_of_each_row(model, rows.y),
+    )
+    trained = rows.take(positions)
+    return trained.x, trained.y, trained.weight
 
 
 def unpacked(data: Any, *, function: str) -> tuple[Any, Any, str | None, int | None]:

@@ -124,16 +124,26 @@ def test_a_run_that_is_lost_is_a_row_all_the_same():
 # What a step holds.
 
 
-def test_the_megabytes_are_weights_gradients_slots_and_outputs_with_their_gradients():
+def test_the_megabytes_are_weights_gradients_slots_outputs_and_the_largest_gradient():
     model = ktr.build("regression", input_shape=(8,), n_neurons=30)
     ktr.compile_for_task(model, optimizer="adam")
     weights = 8 * 30 + 30 + 30 + 1
-    fixed = 4 * (2 * weights) + sum(
-        variable.value.numpy().nbytes for variable in model.optimizer.variables
-    )
+    slots = sum(variable.value.numpy().nbytes for variable in model.optimizer.variables)
     for rows in (1, 1000):
-        outputs = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
-        assert step_megabytes(model, rows) == pytest.approx((fixed + 8 * outputs * rows) / 1e6)
+        outputs = 4 * rows * (30 + 1 + 30)
+        assert step_megabytes(model, rows) == pytest.approx((8 * weights + slots + outputs) / 1e6)
+
+
+def test_a_model_within_a_model_and_a_view_hold_nothing_of_their_own():
+    def megabytes(*layers):
+        model = keras.Sequential([keras.Input((8,)), *layers])
+        model.compile("sgd", "mse")
+        return step_megabytes(model, 1000)
+
+    dense = [keras.layers.Dense(10), keras.layers.Dense(4)]
+    flat = megabytes(*dense)
+    assert megabytes(keras.Sequential(dense)) == pytest.approx(flat)
+    assert megabytes(*dense, keras.layers.Reshape((2, 2)), keras.layers.Flatten()) == flat
 
 
 def test_what_a_model_of_unknown_shapes_holds_is_unknown():
@@ -196,6 +206,32 @@ def test_a_halved_precision_holds_half():
             f"schedules.warmup. Received: schedule={warmup(0.1)!r}.",
         ),
         (
+            {"schedule": lambda: 1},
+            TypeError,
+            "`schedule` must be a function from the peak rate to a schedule, such as "
+            "schedules.warmup. Received: schedule=<function",
+        ),
+        (
+            {"scaling": None},
+            ValueError,
+            "`scaling` must name at least one of 'none', 'sqrt', 'linear'. Received: scaling=None.",
+        ),
+        (
+            {"validation_split": 1.5},
+            ValueError,
+            "`validation_split` must be at least 0 and below 1. Received: validation_split=1.5.",
+        ),
+        (
+            {"epochs": 0},
+            ValueError,
+            "`epochs` must be at least 1. Received: epochs=0.",
+        ),
+        (
+            {"learning_rate": "fast"},
+            TypeError,
+            "`learning_rate` must be a number. Received: learning_rate='fast'.",
+        ),
+        (
             {"schedule": 0.1},
             TypeError,
             "`schedule` must be a function from the peak rate to a schedule, such as "
@@ -212,7 +248,48 @@ def test_a_halved_precision_holds_half():
 def test_wrong_arguments_are_refused_in_one_sentence(arguments, kind, sentence):
     with pytest.raises(kind) as error:
         compared(**arguments)
-    assert str(error.value) == f"`compare_batch_sizes`: {sentence}"
+    assert str(error.value).startswith(f"`compare_batch_sizes`: {sentence}")
+
+
+def test_a_callback_that_sets_the_rate_is_refused_before_the_first_run():
+    plateau = keras.callbacks.ReduceLROnPlateau()
+    with pytest.raises(ValueError, match="callback that sets the learning rate"):
+        compared(callbacks=plateau)
+    halved = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    table = compared(callbacks=[halved], schedule=None, scaling=["linear"], learning_rate=None)
+    assert [run.learning_rate for run in table.runs] == [0.001, 0.004]
+
+
+def test_a_schedule_longer_than_the_run_is_refused_before_the_first_run(capsys):
+    with pytest.raises(ValueError, match="be at most the epochs of the run"):
+        compared(schedule=lambda peak: warmup(peak, epochs=5), epochs=2, verbose=1)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_model_that_its_builder_compiled_is_trained_at_the_rates_of_the_table():
+    def builder():
+        model = ktr.build("regression", input_shape=(8,))
+        model.compile(keras.optimizers.SGD(0.25), "mse")
+        return model
+
+    table = ktr.compare_batch_sizes(
+        builder, DATA, sizes=[8, 32], scaling=["linear"], schedule=None, epochs=1, verbose=0
+    )
+    assert [run.learning_rate for run in table.runs] == [0.25, 1.0]
+    assert [run.history.history["learning_rate"] for run in table.runs] == [[0.25], [1.0]]
+
+
+def test_ctrl_c_returns_the_runs_that_were_done():
+    class Interrupts(keras.callbacks.Callback):
+        begun = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            Interrupts.begun += 1
+            if Interrupts.begun == 5:
+                raise KeyboardInterrupt
+
+    assert len(compared(callbacks=Interrupts()).runs) == 2
+    assert Interrupts.begun == 5
 
 
 def test_a_dataset_has_its_own_batches_and_is_refused():

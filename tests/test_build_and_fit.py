@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerastrain as ktr
 
@@ -100,7 +101,7 @@ def test_optimizer_rate_metrics_and_loss_are_passed_on(data):
     assert "val_auc" in history.history
 
 
-def test_a_model_that_its_builder_compiled_stays_as_it_is(data):
+def test_a_model_that_its_builder_compiled_keeps_its_loss_and_its_optimizer(data):
     made = []
 
     def builder():
@@ -114,22 +115,24 @@ def test_a_model_that_its_builder_compiled_stays_as_it_is(data):
     assert (model.loss, history.history["learning_rate"]) == (before.loss, [0.125])
 
 
-def test_the_notebook_cell_of_the_promise_works():
-    data = ktr.load_dataset("fashion_mnist_small")
-    (x, y), (x_val, y_val), (x_test, y_test) = data.train, data.val, data.test
-    model = ktr.build("dense", a_layer=keras.layers.Dropout(0.3))
-    ktr.compile_for_task(model, data.task, optimizer="adam")
-    history = ktr.fit(
-        model,
-        *(x[:640], y[:640]),
-        validation_data=(x_val[:320], y_val[:320]),
-        epochs=3,
-        patience=2,
-        seed=1,
-        verbose=0,
+def test_a_model_that_its_builder_compiled_is_trained_at_the_rate_that_is_given(data):
+    _, history = ktr.build_and_fit(compiled, data, learning_rate=0.25, verbose=0)
+    assert history.history["learning_rate"] == [0.25]
+
+
+def test_a_rate_beside_a_schedule_of_the_builders_own_is_refused(data):
+    def builder():
+        model = compiled()
+        decay = keras.optimizers.schedules.CosineDecay(0.1, 10)
+        model.compile(keras.optimizers.SGD(decay), model.loss)
+        return model
+
+    with pytest.raises(ValueError, match="build_and_fit") as error:
+        ktr.build_and_fit(builder, data, learning_rate=0.25)
+    assert str(error.value) == (
+        "`build_and_fit`: `learning_rate` must be left out where the builder's optimizer runs a "
+        "schedule. Received: learning_rate=0.25."
     )
-    assert history.best["val_accuracy"] > 0.5
-    assert model.evaluate(x_test[:320], y_test[:320], verbose=0)[1] > 0.5
 
 
 # The rate that a sweep finds.
@@ -170,8 +173,46 @@ def test_the_sweep_takes_the_batch_size_and_the_weights_of_the_run(data, monkeyp
     _, history = ktr.build_and_fit(
         "dense", data, learning_rate="auto", batch_size=8, sample_weight=weights, verbose=0
     )
-    assert asked == [{"batch_size": 8, "sample_weight": weights}]
+    assert asked[0]["batch_size"] == 8
+    assert asked[0]["sample_weight"] is weights
     assert history.history["learning_rate"] == [0.25]
+
+
+def test_the_sweep_sees_no_row_that_is_held_out(monkeypatch):
+    swept, trained = [], []
+    monkeypatch.setattr(
+        "kerastrain.training.lr_find",
+        lambda model, x, y, **_: swept.append(x) or ktr.LRSweep([1.0], [1.0], [1.0], 0.25, True),
+    )
+    rows = np.arange(60.0, dtype="float32")[:, None] * np.ones((1, 4), "float32")
+
+    class Sees(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Dense(3, activation="softmax")
+
+        def call(self, x):
+            return self.head(x)
+
+        def train_step(self, batch):
+            trained.extend(batch[0].numpy()[:, 0])
+            return super().train_step(batch)
+
+    def builder():
+        model = Sees()
+        model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+        return model
+
+    arguments = {"validation_split": 0.25, "seed": 3, "verbose": 0}
+    ktr.build_and_fit(builder, (rows, Y), learning_rate="auto", **arguments)
+    assert sorted(swept[0][:, 0]) == sorted(trained)
+    assert len(trained) == 45
+
+
+def test_a_dataset_is_swept_with_its_class_weights(data):
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+    arguments = {"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}, "verbose": 0}
+    ktr.build_and_fit(compiled, dataset, learning_rate="auto", **arguments)
 
 
 def test_the_optimizers_own_rate_stays_where_the_sweep_is_not_reliable(data, capsys):

@@ -9,7 +9,7 @@ import pytest
 from small_models import X, Y, made
 
 import kerastrain as ktr
-from kerastrain._following import momentum_following, schedule_of
+from kerastrain._following import FollowingFloat, momentum_following, schedule_of
 from kerastrain.architecture import architecture_of
 from kerastrain.schedules import one_cycle, warmup
 
@@ -185,11 +185,21 @@ def test_a_step_that_keras_has_traced_is_traced_anew():
 def test_without_momentum_the_rate_alone_is_followed(optimizer):
     model = linear(optimizer(0.1))
     history = fit(model, schedule=one_cycle(0.02, epochs=1))
-    ends = [float(CYCLE(STEPS * epoch)) for epoch in (1, 2, 3)]
+    ends = [float(CYCLE(STEPS * epoch - 1)) for epoch in (1, 2, 3)]
     assert history.history["learning_rate"] == pytest.approx(ends)
     other = linear(optimizer(CYCLE))
     other.fit(X, Y, batch_size=SIZE, epochs=EPOCHS, shuffle=False, verbose=0)
     np.testing.assert_array_equal(weights_of(model), weights_of(other))
+
+
+@pytest.mark.parametrize(
+    "computed", [lambda m: m**2, lambda m: 1 / m, lambda m: m / 2, lambda m: -m, lambda m: 2**m]
+)
+def test_whatever_an_update_computes_of_it_is_computed_of_the_tensor(computed):
+    following = FollowingFloat(0.9)
+    assert computed(following) == pytest.approx(computed(0.9))
+    following.now = keras.ops.convert_to_tensor(0.5)
+    assert float(computed(following)) == pytest.approx(computed(0.5))
 
 
 def test_beneath_a_scaled_loss_the_inner_optimizer_follows():

@@ -83,6 +83,17 @@ def test_it_ends_where_the_loss_runs_away():
     )
 
 
+def test_a_loss_that_turns_to_nan_has_run_away():
+    class Fails(keras.losses.Loss):
+        def call(self, y, prediction):
+            far = keras.ops.mean(keras.ops.abs(prediction)) > 30
+            return keras.ops.where(far, np.nan, keras.ops.mean((y - prediction) ** 2))
+
+    found = sweep(made(loss=Fails(), activation="linear"), max_rate=1e6, steps=400)
+    assert "it ran away" in found.note
+    assert "raise `max_rate`" not in found.note
+
+
 def test_it_says_that_all_steps_were_taken():
     found = sweep(made(), max_rate=1e-4)
     assert not found.reliable
@@ -116,8 +127,9 @@ def test_fewer_rows_than_a_batch_are_one_batch():
     assert len(sweep(made(), X[:10], Y[:10], batch_size=32, max_rate=1e-2).losses) == 60
 
 
-def test_the_record_says_the_batch_size():
+def test_the_record_says_the_batch_size_as_a_plain_number(tmp_path):
     assert sweep(made(), batch_size=8).batch_size == 8
+    sweep(made(), batch_size=np.int64(8)).save(tmp_path / "sweep.json")
     assert sweep(made(), in_order(4), None, batch_size=32).batch_size is None
 
 
@@ -203,6 +215,25 @@ def test_a_second_optimizer_in_a_step_of_the_users_own_stays_too():
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
+class DrawsOnKerassOwnGenerator(keras.layers.Layer):
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x))
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_what_draws_on_keras_s_own_generator_draws_the_same_afterwards(eager):
+    def drawn(swept):
+        keras.utils.set_random_seed(3)
+        model = made(layer=DrawsOnKerassOwnGenerator())
+        model.run_eagerly = eager
+        if swept:
+            sweep(model, steps=10)
+        return keras.random.normal((3,)).numpy()
+
+    keras.utils.set_random_seed(3)
+    np.testing.assert_array_equal(drawn(swept=True), drawn(swept=False))
+
+
 def test_a_sweep_that_is_interrupted_leaves_everything_too(monkeypatch):
     def interrupted(losses):
         raise KeyboardInterrupt
@@ -216,6 +247,11 @@ def test_a_sweep_that_is_interrupted_leaves_everything_too(monkeypatch):
     for array, other in zip(state(model), before, strict=True):
         np.testing.assert_array_equal(array, other)
     assert model.optimizer is optimizer
+
+
+def test_an_optimizer_whose_schedule_doesnt_know_its_steps_is_swept_too():
+    model = made(optimizer=keras.optimizers.SGD(ktr.schedules.one_cycle(0.1), momentum=0.9))
+    assert len(sweep(model).losses) > 10
 
 
 def test_an_optimizer_with_a_schedule_is_swept_like_one_without_from_the_same_state():
@@ -242,6 +278,21 @@ def test_arrays_and_a_dataset_of_the_same_batches_give_the_same_losses():
     np.testing.assert_allclose(
         sweep(model, dataset, None, steps=12, batch_size=32).losses, by_arrays.losses
     )
+
+
+def test_batches_may_differ_in_length_along_the_way():
+    class Uneven(keras.utils.PyDataset):
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, number):
+            length = (5, 7, 6, 9, 7, 5)[number]
+            return np.ones((4, length), "int32"), np.ones(4, "float32")
+
+    layers = [keras.layers.Embedding(3, 2), keras.layers.GlobalAveragePooling1D()]
+    model = keras.Sequential([keras.Input((None,)), *layers, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert len(sweep(model, Uneven(), None, batch_size=32, max_rate=1e-3).losses) == 60
 
 
 class Batches(keras.utils.PyDataset):
@@ -294,6 +345,21 @@ def test_weights_of_rows_and_classes_weigh():
     doubled = pytest.approx(2 * first_loss(), rel=1e-5)
     assert first_loss(sample_weight=np.full(64, 2.0)) == doubled
     assert first_loss(class_weight={0: 2.0, 1: 2.0}) == doubled
+
+
+@pytest.mark.parametrize("targets", [LABELS, LABELS[:, None], np.eye(3)[LABELS]])
+def test_the_weights_of_classes_weigh_in_a_dataset_as_in_arrays(targets):
+    def first_loss(*data, **arguments):
+        keras.utils.set_random_seed(0)
+        model = ktr.build("dense", input_shape=(8,), classes=3)
+        ktr.compile_for_task(model, y=targets)
+        return lr_find(model, *data, class_weight={0: 5.0}, steps=10, **arguments).losses[0]
+
+    of_arrays = first_loss(X, targets, batch_size=64)
+    dataset = tf.data.Dataset.from_tensor_slices((X, targets)).batch(64)
+    assert first_loss(dataset) == pytest.approx(of_arrays, rel=1e-5)
+    weighted = dataset.map(lambda x, y: (x, y, tf.fill(tf.shape(x)[:1], 2.0)))
+    assert first_loss(weighted) == pytest.approx(2 * of_arrays, rel=1e-5)
 
 
 def test_texts_are_swept():
@@ -351,7 +417,7 @@ def test_eager_and_compiled_models_are_swept_alike(how):
         (
             {"max_rate": float("inf")},
             ValueError,
-            "`max_rate` must be above 0. Received: max_rate=inf.",
+            "`max_rate` must be finite and above 0. Received: max_rate=inf.",
         ),
         ({"steps": 1}, ValueError, "`steps` must be at least 10. Received: steps=1."),
         ({"steps": 99.5}, TypeError, "`steps` must be a whole number. Received: steps=99.5."),
@@ -367,12 +433,6 @@ def test_eager_and_compiled_models_are_swept_alike(how):
             ValueError,
             "`x` must be an array of shape (n, 8), as the model takes. "
             "Received: x=<ndarray of shape (64, 3), float32>.",
-        ),
-        (
-            {"x": in_order(4), "y": None, "batch_size": 32, "class_weight": {0: 1.0}},
-            ValueError,
-            "`class_weight` must be left out where `x` is a Dataset or PyDataset: put weights into "
-            "its batches. Received: class_weight={0: 1.0}.",
         ),
         (
             {"x": in_order(4).repeat(), "y": None, "batch_size": 32},
@@ -424,6 +484,28 @@ def test_a_step_that_returns_no_loss_is_refused():
     assert str(error.value) == (
         '`lr_find`: `model` must return its loss from `train_step`, as "loss". '
         "Received: ['distance']."
+    )
+
+
+def test_a_model_with_nothing_to_train_is_refused():
+    model = made()
+    model.trainable = False
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="lr_find") as error:
+        sweep(model)
+    assert str(error.value) == (
+        "`lr_find`: `model` must have something to train: all its layers are frozen, or have no "
+        "weights. Received: a model without trainable weights."
+    )
+
+
+def test_a_model_without_an_optimizer_is_refused():
+    model = made()
+    model.compile(optimizer=None, loss="mse")
+    with pytest.raises(ValueError, match="lr_find") as error:
+        sweep(model)
+    assert str(error.value) == (
+        "`lr_find`: `model` must be compiled with an optimizer. Received: a model without one."
     )
 
 

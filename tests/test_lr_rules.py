@@ -14,6 +14,7 @@ from kerastrain.lr_rules import (
 )
 
 OURS = "half the minimum"
+FLAT = "the loss never fell by more than chance: it is flat, or rose from the beginning"
 
 
 def swept(lowest=1e-2, *, low=1e-5, high=10.0, steps=500, scatter=0.0, floor=0.5, flat=2.3):
@@ -23,6 +24,10 @@ def swept(lowest=1e-2, *, low=1e-5, high=10.0, steps=500, scatter=0.0, floor=0.5
     below = floor + (flat - floor) * np.clip(-decades / 2, 0, 1)
     losses = np.where(decades < 0, below, floor + 3 * decades)
     return rates, losses + scatter * np.random.default_rng(0).normal(size=steps)
+
+
+def advised(rates, losses, *, ran_away=False):
+    return advise(rates, losses, ran_away=ran_away)
 
 
 def test_the_moving_average_begins_at_the_first_loss_and_weighs_the_past():
@@ -54,7 +59,7 @@ def test_an_average_of_constant_losses_is_that_loss():
 @pytest.mark.parametrize("scatter", [0.0, 0.2])
 @pytest.mark.parametrize("lowest", [1e-3, 1e-2, 1e-1])
 def test_the_suggestion_is_half_the_rate_at_which_the_loss_is_lowest(lowest, scatter):
-    advice = advise(*swept(lowest, scatter=scatter))
+    advice = advised(*swept(lowest, scatter=scatter))
     assert 0.3 < advice.suggestion / lowest < 0.7
     assert advice.doubts == []
     assert advice.rules[OURS] == advice.suggestion
@@ -62,7 +67,7 @@ def test_the_suggestion_is_half_the_rate_at_which_the_loss_is_lowest(lowest, sca
 
 def test_the_other_rules_stand_beside_ours():
     rates, losses = swept(1e-2)
-    advice = advise(rates, losses)
+    advice = advised(rates, losses)
     usual = moving_average(losses)
     assert list(advice.rules) == [
         OURS,
@@ -83,13 +88,13 @@ def test_the_valley_is_the_middle_of_the_longest_fall():
     losses = np.concatenate([np.linspace(3, 2, 40), np.linspace(2.5, 5, 60)])
     rates = np.geomspace(1e-5, 10, 100)
     # The usual average falls from step 0 to 39: fastai's index is -1 + 13 + 6.
-    assert advise(rates, losses).rules["valley"] == pytest.approx(rates[18], rel=0.5)
+    assert advised(rates, losses).rules["valley"] == pytest.approx(rates[18], rel=0.5)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_losses_may_be_negative(sign):
     rates, losses = swept(1e-2, floor=-2.0, flat=-0.5 * sign)
-    assert 0.3 < advise(rates, losses).suggestion / 1e-2 < 0.7
+    assert 0.3 < advised(rates, losses).suggestion / 1e-2 < 0.7
 
 
 # When to stop.
@@ -105,10 +110,19 @@ def test_a_sweep_goes_on_while_the_loss_falls_or_is_flat():
 def test_a_sweep_ends_at_four_times_the_lowest_average():
     losses = [2.0] * 20 + [0.5] * 400
     lowest = moving_average(losses)[-1]
-    assert ran_away_after([*losses, 3.0]) is None
-    # A moving average of 0.02 * 200 above it is more than three times as high again.
-    assert ran_away_after([*losses, lowest + 2.9 * lowest / 0.02]) is None
-    assert ran_away_after([*losses, lowest + 3.1 * lowest / 0.02]) == 421
+    # Each step at 8, which is four times the beginning, moves the average a fiftieth of the way.
+    steps = math.ceil(math.log((8 - 4 * lowest) / (8 - lowest)) / math.log(0.98))
+    assert ran_away_after([*losses, *[8.0] * (steps - 1)]) is None
+    assert ran_away_after([*losses, *[8.0] * (steps + 5)]) == 420 + steps
+
+
+def test_one_batch_far_off_ends_nothing():
+    assert ran_away_after([*[2.3] * 30, 1e6, *[2.3] * 100]) is None
+
+
+def test_losses_below_zero_end_as_far_above_their_lowest():
+    losses = [-0.1] * 20 + [-1.0] * 400
+    assert ran_away_after([*losses, *[-0.9] * 100]) is None
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -126,36 +140,52 @@ def test_one_lucky_batch_at_the_beginning_ends_nothing():
 def test_a_loss_that_never_turned_up_is_doubted():
     rates, losses = swept(1e-1)
     until = rates < 5e-2
-    assert advise(rates[until], losses[until]).doubts == [
+    assert advised(rates[until], losses[until]).doubts == [
         f"the loss hadn't turned up by the rate of {rates[until][-1]:.3g}: raise `max_rate`"
     ]
 
 
+def test_a_loss_that_ran_away_has_turned_up():
+    rates, losses = swept(1e-1)
+    until = rates < 5e-2
+    assert advised(rates[until], losses[until], ran_away=True).doubts == []
+
+
+@pytest.mark.parametrize("loss", [1.0, 0.0, 2.302585, -1.0])
+def test_a_loss_that_stays_the_same_is_doubted(loss):
+    assert advised(np.geomspace(1e-3, 8e-3, 100), [loss] * 100).doubts == [FLAT]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_loss_that_depends_on_the_one_before_is_doubted(seed):
+    generator, scatter = np.random.default_rng(seed), [0.0]
+    for _ in range(399):
+        scatter.append(0.8 * scatter[-1] + generator.normal(scale=0.1))
+    doubts = advised(np.geomspace(1e-5, 1e-2, 400), 0.7 + np.array(scatter)).doubts
+    assert doubts != []
+
+
 def test_too_few_steps_are_doubted():
-    assert advise(*swept(steps=FEWEST_STEPS)).doubts == []
-    assert advise(*swept(steps=FEWEST_STEPS - 1)).doubts == [
-        "it took 49 steps, and below 50 chance decides"
+    assert advised(*swept(steps=FEWEST_STEPS)).doubts == []
+    assert advised(*swept(steps=FEWEST_STEPS - 1)).doubts == [
+        "it took fewer than 50 steps, so that chance decides"
     ]
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_loss_that_only_scatters_is_doubted(seed):
     scatter = np.random.default_rng(seed).normal(scale=0.3, size=400)
-    assert advise(np.geomspace(1e-5, 1e-2, 400), 0.7 + scatter).doubts == [
-        "the loss never fell by more than chance: it is flat, or rose from the beginning"
-    ]
+    assert advised(np.geomspace(1e-5, 1e-2, 400), 0.7 + scatter).doubts == [FLAT]
 
 
 def test_a_loss_that_rose_from_the_beginning_is_doubted():
     rates = np.geomspace(0.1, 10, 100)
-    assert advise(rates, np.linspace(2.3, 9, 100)).doubts == [
-        "the loss never fell by more than chance: it is flat, or rose from the beginning"
-    ]
+    assert advised(rates, np.linspace(2.3, 9, 100)).doubts == [FLAT]
 
 
 def test_a_loss_that_jumped_at_the_first_step_is_doubted():
     losses = np.concatenate([[2.3], np.geomspace(900, 5, 99)])
-    assert advise(np.geomspace(0.5, 10, 100), losses).doubts == [
+    assert advised(np.geomspace(0.5, 10, 100), losses).doubts == [
         "the loss ran away from the first step, at 0.5: lower `min_rate`"
     ]
 
@@ -165,10 +195,10 @@ def test_rules_that_differ_by_ten_times_are_doubted():
     rates = np.geomspace(1e-5, 10, 500)
     decades = np.log10(rates)
     losses = np.interp(decades, [-5, -4, -3.5, 0.7, 0.8, 1], [2.3, 2.3, 0.5, 0.51, 3, 9])
-    assert advise(rates, losses).doubts == ["the rules disagree, from 0.00089 to 0.56"]
+    assert advised(rates, losses).doubts == ["the rules disagree, from 0.00089 to 0.56"]
 
 
 def test_a_single_step_has_an_answer_too():
-    advice = advise([1e-3], [2.3])
+    advice = advised([1e-3], [2.3])
     assert advice.suggestion == 5e-4
-    assert advice.doubts == ["it took 1 steps, and below 50 chance decides"]
+    assert advice.doubts == ["it took fewer than 50 steps, so that chance decides"]

@@ -1,6 +1,7 @@
 """Sweeps and comparisons are numbers, survive a file, and read well."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -26,6 +27,31 @@ SWEEP = LRSweep(
 
 def test_a_saved_sweep_loads_as_it_was(tmp_path):
     assert LRSweep.load(SWEEP.save(tmp_path / "sweep.json")) == SWEEP
+
+
+def test_numbers_that_json_has_no_word_for_survive_in_a_sweep(tmp_path):
+    odd = dataclasses.replace(SWEEP, suggestion=INF, rules={"steepest": -INF})
+    assert LRSweep.load(odd.save(tmp_path / "sweep.json")) == odd
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("suggestion", "abc", "could not convert string to float: 'abc'"),
+        ("rules", None, "'NoneType' object has no attribute 'items'"),
+        ("reliable", "no", "`LRSweep`: `reliable` must be True or False. Received: reliable='no'."),
+    ],
+)
+def test_a_file_whose_fields_were_changed_by_hand_is_refused(tmp_path, field, value, why):
+    path = SWEEP.save(tmp_path / "sweep.json")
+    fields = json.loads(path.read_text(encoding="utf-8")) | {field: value}
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(ValueError, match="LRSweep") as error:
+        LRSweep.load(path)
+    assert str(error.value) == (
+        "`LRSweep.load`: `path` must be a readable file of LRSweep.save. "
+        f"Received: path='{path}' (fields that don't fit: {why})."
+    )
 
 
 def test_a_sweep_says_the_rate_and_whether_to_rely_on_it():
@@ -95,11 +121,15 @@ def a_run(batch_size=32, val_loss=(0.9, 0.5, 0.6), **fields):
 def test_a_run_says_its_seconds_an_epoch_without_the_first_and_the_epochs_to_its_best():
     run = a_run()
     assert run.seconds == pytest.approx(0.25)
-    assert run.epochs == 2
+    assert run.epochs_to_best == 2
 
 
 def test_a_run_that_was_lost_has_no_best_epoch():
-    assert a_run(val_loss=[NAN] * 3).epochs is None
+    assert a_run(val_loss=[NAN] * 3).epochs_to_best is None
+
+
+def test_a_run_without_an_epoch_took_no_time_that_is_known():
+    assert math.isnan(dataclasses.replace(a_run(), history=History({}, [])).seconds)
 
 
 def test_the_table_has_a_row_a_run_with_the_best_epoch_s_figures():

@@ -260,10 +260,11 @@ def test_a_pydataset_is_shuffled_the_same_way_by_the_same_seed():
 # Learning rates.
 
 
-def test_the_rate_of_a_schedule_is_in_every_epoch():
+def test_the_rate_of_an_epoch_s_last_step_is_in_every_epoch():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=4, decay_rate=0.5)
     history = fit(classifier(), X, Y, epochs=3, schedule=schedule)
-    assert history.history["learning_rate"] == pytest.approx([0.05, 0.025, 0.0125])
+    by_hand = [0.1 * 0.5 ** (step / 4) for step in (3, 7, 11)]
+    assert history.history["learning_rate"] == pytest.approx(by_hand)
 
 
 def test_the_rate_of_the_users_own_schedule_is_in_every_epoch():
@@ -297,6 +298,7 @@ def test_a_schedule_counts_after_a_fit_of_keras_and_stays_for_the_next(speed):
 
 STEPS = 4  # an epoch: 60 rows in batches of 16
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
+COSINE = [0.05 * (1 + math.cos(math.pi * step / 8)) for step in (3, 7)]  # of 8 steps, two epochs
 
 
 @pytest.mark.parametrize("speed", ["plain", "steps", "compiled"])
@@ -306,7 +308,7 @@ DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
 def test_a_schedule_learns_the_steps_of_the_run(factory, speed):
     history = fit(traced(), X, Y, epochs=3, schedule=factory(0.1, epochs=1), speed=speed)
     schedule = factory(0.1, epochs=1).for_run(STEPS, 3)
-    ends = [float(schedule(STEPS * epoch)) for epoch in (1, 2, 3)]
+    ends = [float(schedule(STEPS * epoch - 1)) for epoch in (1, 2, 3)]
     assert history.history["learning_rate"] == pytest.approx(ends, rel=1e-6, abs=1e-9)
 
 
@@ -314,7 +316,7 @@ def test_a_second_run_starts_its_schedule_afresh():
     model = classifier()
     cosine = ktr.schedules.warmup_cosine(0.1, epochs=0)
     runs = [fit(model, X, Y, epochs=2, schedule=cosine).history["learning_rate"] for _ in range(2)]
-    assert runs[0] == runs[1] == pytest.approx([0.05, 0.0], abs=1e-9)
+    assert runs[0] == runs[1] == pytest.approx(COSINE)
     assert int(model.optimizer.iterations) == 4 * STEPS
 
 
@@ -324,14 +326,51 @@ def test_a_function_gets_the_optimizers_rate_as_the_peak():
     assert history.history["learning_rate"] == pytest.approx([0.25])
     decay = keras.optimizers.schedules.ExponentialDecay
     history = fit(classifier(rate=0.2), X, Y, schedule=lambda peak: decay(peak, STEPS, 0.5))
-    assert history.history["learning_rate"] == pytest.approx([0.1])
+    assert history.history["learning_rate"] == pytest.approx([0.2 * 0.5**0.75])
+
+
+def test_a_function_gets_the_peak_of_a_schedule_that_came_before():
+    model = classifier(rate=0.25)
+    fit(model, X, Y, schedule=ktr.schedules.warmup_cosine)
+    history = fit(model, X, Y, schedule=ktr.schedules.warmup)
+    assert history.history["learning_rate"] == pytest.approx([0.25])
+
+
+@pytest.mark.parametrize("factory", [ktr.schedules.warmup_cosine, ktr.schedules.one_cycle])
+def test_a_schedule_that_has_ended_near_0_has_to_be_given_again(factory):
+    model = classifier()
+    fit(model, X, Y, epochs=2, schedule=factory(0.1))
+    with pytest.raises(ValueError, match="has ended") as error:
+        fit(model, X, Y)
+    rate = float(model.optimizer.learning_rate)
+    assert str(error.value) == (
+        "`fit`: `schedule` must be given where the optimizer's own has ended, at a rate of "
+        f"{rate:.2g}. Received: schedule=None."
+    )
+
+
+def test_a_schedule_that_has_ended_at_its_peak_goes_on_there():
+    model = classifier()
+    fit(model, X, Y, schedule=ktr.schedules.warmup(0.1))
+    assert fit(model, X, Y).history["learning_rate"] == pytest.approx([0.1])
+
+
+def test_a_callback_that_sets_the_rate_is_refused_beside_a_schedule_that_came_before():
+    model = classifier()
+    fit(model, X, Y, schedule=ktr.schedules.warmup(0.1))
+    with pytest.raises(ValueError, match="callbacks") as error:
+        fit(model, X, Y, callbacks=ktr.callbacks.reduce_on_plateau("loss"))
+    assert str(error.value) == (
+        "`fit`: `callbacks` must hold none that sets the learning rate where the optimizer runs a "
+        "schedule. Received: ReduceLROnPlateau."
+    )
 
 
 def test_accumulated_gradients_leave_the_schedule_counting_batches():
     model = classifier(optimizer=keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
     for _ in range(2):
         history = fit(model, X, Y, epochs=2, schedule=ktr.schedules.warmup_cosine(0.1, epochs=0))
-        assert history.history["learning_rate"] == pytest.approx([0.05, 0.0], abs=1e-9)
+        assert history.history["learning_rate"] == pytest.approx(COSINE)
 
 
 def test_a_dataset_that_knows_its_length_has_steps_for_a_schedule():
@@ -343,7 +382,7 @@ def test_a_dataset_that_knows_its_length_has_steps_for_a_schedule():
         epochs=2,
         schedule=ktr.schedules.warmup_cosine(0.1, epochs=0),
     )
-    assert history.history["learning_rate"] == pytest.approx([0.05, 0.0], abs=1e-9)
+    assert history.history["learning_rate"] == pytest.approx(COSINE)
 
 
 def unknown():

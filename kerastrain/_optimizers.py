@@ -1,0 +1,80 @@
+"""What an optimizer keeps: its rate, its count of steps, the optimizer within; and its copy."""
+
+from typing import Any
+
+import keras
+
+
+def inner_of(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Returns the optimizer that does the steps, of which another may scale the loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def iterations_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """Returns the count of batches that Keras hands to schedules.
+
+    `optimizer.iterations` is another where gradients are accumulated: the count of updates.
+    """
+    variables = inner_of(optimizer).variables
+    return next(variable for variable in variables if variable.name == "iteration")
+
+
+def variable_rate_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable | None:
+    """Returns the variable that holds the rate, or `None` where a schedule or a function tells it.
+
+    Example:
+        >>> float(variable_rate_of(keras.optimizers.SGD(0.5)) + 0.0)
+        0.5
+        >>> decay = keras.optimizers.schedules.CosineDecay(0.5, 10)
+        >>> variable_rate_of(keras.optimizers.SGD(decay)) is None
+        True
+    """
+    try:
+        rate = getattr(optimizer, "learning_rate", None)
+    except ValueError:  # A schedule of ours that doesn't know its steps yet.
+        return None
+    return rate if isinstance(rate, keras.Variable) else None
+
+
+def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float | None:
+    """Returns the rate that the last step went at, or `None` for an optimizer without one.
+
+    A schedule tells the next step's, which in a run's last epoch nobody goes at.
+    """
+    rate = getattr(optimizer, "learning_rate", None)
+    if rate is not None and not isinstance(rate, keras.Variable):
+        iterations = iterations_of(optimizer)
+        iterations.assign_sub(1)
+        try:
+            rate = optimizer.learning_rate
+        finally:
+            iterations.assign_add(1)
+    # A sum is one tensor, also where the variable lives on several devices.
+    return None if rate is None else float(rate + 0.0)
+
+
+def copy_at_a_rate(
+    optimizer: keras.optimizers.Optimizer, variables: list[Any], rate: float
+) -> keras.optimizers.Optimizer:
+    """Returns an optimizer in the same state, but with a rate in place of its schedule.
+
+    Args:
+        optimizer: An optimizer with a schedule.
+        variables: The variables that it trains.
+        rate: The rate.
+    """
+    copy = type(optimizer).from_config(_at_a_rate(optimizer.get_config(), rate))
+    for one in (optimizer, copy):
+        if not one.built:
+            one.build(variables)
+    state = [variable for variable in copy.variables if variable is not copy.learning_rate]
+    for ours, theirs in zip(state, optimizer.variables, strict=True):
+        ours.assign(theirs)
+    return copy
+
+
+def _at_a_rate(config: dict[str, Any], rate: float) -> dict[str, Any]:
+    if "inner_optimizer" not in config:
+        return config | {"learning_rate": rate}
+    inner = config["inner_optimizer"]  # Of a LossScaleOptimizer.
+    return config | {"inner_optimizer": inner | {"config": _at_a_rate(inner["config"], rate)}}
