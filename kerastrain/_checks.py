@@ -65,12 +65,14 @@ def real_number(
     number = float(value)
     if not (math.isfinite(number) and least <= number and above < number < below):
         bounds = [
-            "" if math.isfinite(number) else "finite",
             f"at least {least:g}" if least > -math.inf else "",
             f"above {above:g}" if above > -math.inf else "",
             f"below {below:g}" if below < math.inf else "",
         ]
-        must = f"be {' and '.join(filter(None, bounds))}"
+        is_between = max(least, above) <= number <= below
+        if not any(bounds) or (math.isinf(number) and is_between):
+            bounds.insert(0, "finite")  # Infinity is above what it has to be above.
+        must = "be " + " and ".join(filter(None, bounds))
         raise invalid(function, argument, must, received)
     return number
 

@@ -147,7 +147,7 @@ def _record(rates: np.ndarray, losses: list[float], batch_size: int | None) -> L
         smoothed=advice.smoothed,
         suggestion=advice.suggestion,
         reliable=not advice.doubts,
-        note="; ".join([*advice.doubts, _ending(rates, len(losses), end)]),
+        note="; ".join(advice.doubts) or _ending(rates, len(losses), end),
         rules=advice.rules,
         batch_size=batch_size,
     )

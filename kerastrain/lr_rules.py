@@ -55,7 +55,7 @@ def ran_away_after(losses: _Numbers) -> int | None:
     Example:
         >>> losses = [2.3] * 20 + [0.5] * 200
         >>> ran_away_after(losses), ran_away_after([*losses, *[60.0] * 50])
-        (None, 231)
+        (None, 230)
     """
     losses = np.asarray(losses, float)
     lost = ~np.isfinite(losses)
@@ -206,10 +206,10 @@ def _doubts(
     if fall <= _NOTICEABLE * _standard_error(rates, losses, centred) + _ROUNDING * abs(centred[0]):
         return ["the loss never fell by more than chance: it is flat, or rose from the beginning"]
     if RUNAWAY * abs(losses[0]) < losses[1:_SETTLING].min():
-        return [f"the loss ran away from the first step, at {rates[0]:.3g}: lower `min_rate`"]
+        return [f"the loss ran away from the first step, at {rates[0]:.3g}: lower min_rate"]
     doubts = []
     if not ran_away and centred[lowest:].max() - centred[lowest] < _TURNED * fall:
-        doubts.append(f"the loss hadn't turned up by the rate of {rates[-1]:.3g}: raise `max_rate`")
+        doubts.append(f"the loss hadn't turned up by the rate of {rates[-1]:.3g}: raise max_rate")
     # The other two mostly find the beginning of the fall, which says little of its end.
     telling = [rules[name] for name in ("half the minimum", "minimum / 10", "turning point / 10")]
     if max(telling) >= _AGREEMENT * min(telling):

@@ -47,6 +47,7 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
         ('log', array([1.9, 1.1, 2.5]))
     """
     picture = _sweep_picture(_read(sweep))
+    legend = "lower left" if ax is None else "best"
     (ax,) = new_axes(1) if ax is None else given_axes("plot_lr_sweep", ax, ["loss"], panel="panel")
     ink = matplotlib.rcParams["text.color"]
     points: dict[str, Any] = {"marker": ".", "linestyle": "none", "alpha": 0.3, "markersize": 4}
@@ -68,7 +69,7 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
         color=ink,
         bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 1},
     )
-    ax.legend(loc="lower left", frameon=False)
+    ax.legend(loc=legend, frameon=False)
     return ax
 
 

@@ -36,7 +36,7 @@ class LRSweep:
         smoothed: The same, averaged over neighbouring rates.
         suggestion: The rate to train with: half the one at which `smoothed` is lowest.
         reliable: Whether nothing speaks against it.
-        note: What does, and why the sweep ended; a sentence or two.
+        note: What does; where nothing does, why the sweep ended.
         rules: What other rules suggest from the same losses, by name, and ours.
         batch_size: Rows a step; `None` where the data brought their own batches.
 
@@ -137,8 +137,8 @@ class BatchSizes:
     Example:
         >>> history = History.of({"val_loss": [0.9, 0.5], "seconds": [1.5, 0.2]})
         >>> print(BatchSizes([BatchSizeRun(32, "none", "", 0.001, 1.9, history)]))
-        batch size  rate scaled  schedule  learning rate  s an epoch  MB a step  val_loss  epochs
-                32         none         -          0.001       0.200        1.9    0.5000       2
+        batch size rate scaled schedule learning rate s an epoch MB a step val_loss epochs to best
+                32        none        -         0.001      0.200       1.9   0.5000              2
     """
 
     runs: list[BatchSizeRun]
@@ -171,7 +171,8 @@ class BatchSizes:
         """The table, a dict a run: ready for a data frame."""
         return [_row(run) for run in self.runs]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        """The table; a record's own would fill pages with the curves of all runs."""
         header, *lines = self._cells()
         cells = [header, *lines]
         widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
@@ -210,13 +211,15 @@ def _row(run: BatchSizeRun) -> dict[str, Any]:
         "MB a step": run.megabytes,
         monitor: best.get(monitor),
         **{name: best[name] for name in measured},
-        "epochs": run.epochs_to_best,
+        "epochs to best": run.epochs_to_best,
     }
 
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
     return format(value, _FORMATS.get(name, "#.4g")) if isinstance(value, float) else str(value)
 
 

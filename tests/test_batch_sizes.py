@@ -118,7 +118,7 @@ def test_silence_is_kept(capsys):
 def test_a_run_that_is_lost_is_a_row_all_the_same():
     table = compared(learning_rate=1e30, scaling=["none"], schedule=None, sizes=[8])
     assert table.runs[0].history.stop_reason == "nan"
-    assert (table.rows[0]["loss"], table.rows[0]["epochs"]) == (None, None)
+    assert (table.rows[0]["loss"], table.rows[0]["epochs to best"]) == (None, None)
 
 
 # What a step holds.

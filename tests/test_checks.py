@@ -80,6 +80,10 @@ def test_whole_numbers_are_real_numbers_too():
 )
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_no_bound_lets_nan_or_infinity_in(bounds, must, value):
+    if value == math.inf and "below" not in bounds:
+        must = must.replace("be ", "be finite and ") if bounds else must
+    if value == -math.inf and bounds == {"below": 1}:
+        must = "be finite and below 1"
     assert message(ValueError, real_number, "fit", "rate", value, **bounds) == (
         f"`fit`: `rate` must {must}. Received: rate={value}."
     )

@@ -165,7 +165,7 @@ def test_d2_7_batches_from_small_to_large_are_compared_with_and_without_warm_up(
     assert {(run.batch_size, run.schedule) for run in table.runs} == {
         (size, schedule) for size in (32, 480) for schedule in ("", "warmup")
     }
-    assert {"s an epoch", "MB a step", "loss", "epochs"} <= set(table.rows[0])
+    assert {"s an epoch", "MB a step", "loss", "epochs to best"} <= set(table.rows[0])
 
 
 def test_d2_8_layers_and_neurons_are_parameters_of_the_builder(housing):

@@ -78,9 +78,6 @@ def test_it_ends_where_the_loss_runs_away():
     found = sweep(made(), max_rate=1e6, steps=200)
     assert len(found.losses) < 190
     assert np.isfinite(found.losses).all()
-    assert f"it ran away after {len(found.losses)} steps" in found.note or (
-        f"it ran away after {len(found.losses) + 1} steps" in found.note
-    )
 
 
 def test_a_loss_that_turns_to_nan_has_run_away():
@@ -90,14 +87,14 @@ def test_a_loss_that_turns_to_nan_has_run_away():
             return keras.ops.where(far, np.nan, keras.ops.mean((y - prediction) ** 2))
 
     found = sweep(made(loss=Fails(), activation="linear"), max_rate=1e6, steps=400)
-    assert "it ran away" in found.note
-    assert "raise `max_rate`" not in found.note
+    assert len(found.losses) < 400
+    assert "raise max_rate" not in found.note
 
 
-def test_it_says_that_all_steps_were_taken():
+def test_where_it_is_not_reliable_it_says_why_and_no_more():
     found = sweep(made(), max_rate=1e-4)
     assert not found.reliable
-    assert found.note.endswith("; all 60 steps were taken")
+    assert found.note.startswith(("the loss hadn't turned up", "the loss never fell"))
 
 
 def test_the_same_seed_sweeps_the_same_to_the_bit_and_another_differs():
@@ -139,6 +136,7 @@ def test_it_finds_a_rate_that_trains():
     model = ktr.compile_for_task(ktr.build("dense"), data.task)
     found = lr_find(model, *data.train)
     assert found.reliable
+    assert found.note.startswith(("it ran away after ", "all 500 steps were taken"))
     assert 5e-4 < found.suggestion < 1e-2
     assert set(found.rules) >= {"half the minimum", "minimum / 10", "valley", "steepest"}
 

@@ -141,7 +141,7 @@ def test_a_loss_that_never_turned_up_is_doubted():
     rates, losses = swept(1e-1)
     until = rates < 5e-2
     assert advised(rates[until], losses[until]).doubts == [
-        f"the loss hadn't turned up by the rate of {rates[until][-1]:.3g}: raise `max_rate`"
+        f"the loss hadn't turned up by the rate of {rates[until][-1]:.3g}: raise max_rate"
     ]
 
 
@@ -186,7 +186,7 @@ def test_a_loss_that_rose_from_the_beginning_is_doubted():
 def test_a_loss_that_jumped_at_the_first_step_is_doubted():
     losses = np.concatenate([[2.3], np.geomspace(900, 5, 99)])
     assert advised(np.geomspace(0.5, 10, 100), losses).doubts == [
-        "the loss ran away from the first step, at 0.5: lower `min_rate`"
+        "the loss ran away from the first step, at 0.5: lower min_rate"
     ]
 
 

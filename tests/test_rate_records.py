@@ -143,12 +143,12 @@ def test_the_table_has_a_row_a_run_with_the_best_epoch_s_figures():
         "MB a step": 1.5,
         "val_loss": 0.5,
         "val_accuracy": 0.8,
-        "epochs": 2,
+        "epochs to best": 2,
     }
     lines = str(table).splitlines()
     assert lines[0].split("  ")[0] == "batch size"
     assert lines[2].split() == [
-        *("8192", "sqrt", "warmup", "0.001", "0.250", "1.5", "0.5000", "0.8000", "2")
+        *("8,192", "sqrt", "warmup", "0.001", "0.250", "1.5", "0.5000", "0.8000", "2")
     ]
     assert len({len(line) for line in lines}) == 1
 

@@ -845,7 +845,7 @@ def test_a_schedule_beside_a_callback_that_sets_the_rate_is_refused(classifier):
     setter = ktr.callbacks.reduce_on_plateau("loss")
     assert refusal(ValueError, classifier, X, Y, schedule=schedule, callbacks=setter) == (
         "`fit`: `schedule` must be left out beside a callback that sets the learning rate itself. "
-        "Received: `schedule` and _ReduceLROnPlateau."
+        "Received: `schedule` and ReduceLROnPlateau."
     )
 
 

@@ -1,3 +1,4 @@
+import math
 import re
 
 import keras
@@ -649,8 +650,9 @@ def test_an_unknown_optimizer_is_refused(optimizer):
 
 @pytest.mark.parametrize("rate", [0, -0.1, float("nan"), float("inf")])
 def test_a_rate_is_above_0(rate):
+    must = "be finite and above 0" if rate == math.inf else "be above 0"
     assert message(ValueError, compile_for_task, a_model(), learning_rate=rate) == (
-        f"`compile_for_task`: `learning_rate` must be above 0. Received: learning_rate={rate}."
+        f"`compile_for_task`: `learning_rate` must {must}. Received: learning_rate={rate}."
     )
 
 
