@@ -44,11 +44,12 @@ def lr_find(
     The sweep stops when the loss's moving average is four times its lowest, as fastai's does, or
     the loss is no number any more.
 
-    The suggestion is half the rate at which the smoothed loss is lowest. Where the loss turns up,
-    steps begin to undo each other; a run over many epochs needs smaller ones, but not by much. What
-    is smoothed is averaged over the rates on both sides, by weights that fall exponentially and add
-    up to 1 at the ends too, so that it doesn't lag. The rule was chosen by what trains best: the
-    README has the table, beside the rules that others use.
+    The suggestion is the middle, on a logarithmic scale, of the bottom: of the rates around the
+    lowest smoothed loss at which it is above that by no more than a tenth of its fall. Above the
+    bottom, steps begin to undo each other; below it, they lead nowhere. To smooth it, the loss is
+    averaged over the rates on both sides, by weights that fall exponentially and add up to 1 at the
+    ends too, so that it doesn't lag. The rule was chosen by what trains best: the README has the
+    table, beside the rules that others use.
 
     It isn't reliable, and `note` says why, where the loss had neither run away nor turned up by the
     last rate, where it took fewer than 50 steps or never fell by more than chance, and where the
@@ -148,6 +149,7 @@ def _record(rates: np.ndarray, losses: list[float], batch_size: int | None) -> L
         suggestion=advice.suggestion,
         reliable=not advice.doubts,
         note="; ".join(advice.doubts) or _ending(rates, len(losses), end),
+        bottom=list(advice.bottom),
         rules=advice.rules,
         batch_size=batch_size,
     )

@@ -20,7 +20,8 @@ FEWEST_STEPS = 50
 
 _USUAL_WEIGHT = 0.98  # of the past, in fastai's and others' moving average
 _SETTLING = 10  # steps, before which one lucky batch would pass for the lowest loss
-_SPAN = math.log(1.3)  # of the logarithm of the rate: what our smoothing averages over on each side
+_SPAN = math.log(1.6)  # of the logarithm of the rate: what our smoothing averages over on each side
+_BOTTOM = 0.1  # of its fall: how far above its lowest the smoothed loss is at the bottom
 _NOTICEABLE = 4.0  # standard errors of the smoothed loss: what a fall has to reach
 _TURNED = 0.5  # of its fall: what the loss has to climb again
 _ROUNDING = 1e-6  # of the loss, as float32 has it
@@ -35,12 +36,14 @@ class Advice:
 
     Attributes:
         smoothed: The loss at each rate, smoothed.
-        rules: From a rule to the rate that it suggests; "half the minimum" is ours.
+        bottom: The lowest and the highest rate of the stretch in which the loss is near its lowest.
+        rules: From a rule to the rate that it suggests; "middle of the bottom" is ours.
         suggestion: What ours suggests.
         doubts: Why not to rely on it; empty where nothing speaks against it.
     """
 
     smoothed: list[float]
+    bottom: tuple[float, float]
     rules: dict[str, float]
     suggestion: float
     doubts: list[str]
@@ -78,13 +81,14 @@ def advise(rates: _Numbers, losses: _Numbers, *, ran_away: bool) -> Advice:
         >>> decades = np.log10(rates / 1e-2)
         >>> losses = np.where(decades < 0, 0.5 - 0.3 * decades.clip(-2), 0.5 + 2 * decades)
         >>> advice = advise(rates, losses, ran_away=False)
-        >>> 0.003 < advice.suggestion < 0.007, advice.doubts
+        >>> 0.003 < advice.suggestion < 0.01, advice.doubts
         (True, [])
     """
     rates, losses = np.asarray(rates, float), np.asarray(losses, float)
     centred, lagging = two_sided_average(rates, losses), moving_average(losses)
+    bottom = _bottom(rates, centred)
     rules = {
-        "half the minimum": rates[centred.argmin()] / 2,
+        "middle of the bottom": math.sqrt(bottom[0] * bottom[1]),
         "minimum / 10": rates[lagging.argmin()] / 10,
         "turning point / 10": rates[_turning_point(lagging)] / 10,
         "valley": rates[_valley(lagging)],
@@ -92,8 +96,9 @@ def advise(rates: _Numbers, losses: _Numbers, *, ran_away: bool) -> Advice:
     }
     return Advice(
         smoothed=centred.tolist(),
+        bottom=bottom,
         rules={name: float(rate) for name, rate in rules.items()},
-        suggestion=float(rules["half the minimum"]),
+        suggestion=float(rules["middle of the bottom"]),
         doubts=_doubts(rates, losses, centred, rules, ran_away),
     )
 
@@ -159,6 +164,19 @@ def _weight(rates: np.ndarray) -> float:
     return math.exp(-apart / _SPAN)
 
 
+def _bottom(rates: np.ndarray, centred: np.ndarray) -> tuple[float, float]:
+    """Returns the ends of the stretch around the minimum in which the loss is near its lowest.
+
+    Where a bottom is flat, chance decides where on it the minimum comes, but hardly where it ends.
+    """
+    lowest = int(centred.argmin())
+    is_high = centred > centred[lowest] + _BOTTOM * (centred[0] - centred[lowest])
+    below, above = np.flatnonzero(is_high[:lowest]), np.flatnonzero(is_high[lowest:])
+    first = int(below[-1]) + 1 if below.size else 0
+    last = lowest + int(above[0]) - 1 if above.size else len(centred) - 1
+    return float(rates[first]), float(rates[last])
+
+
 def _turning_point(lagging: np.ndarray) -> int:
     """Returns where the loss has climbed a tenth above its lowest, or the end.
 
@@ -211,7 +229,9 @@ def _doubts(
     if not ran_away and centred[lowest:].max() - centred[lowest] < _TURNED * fall:
         doubts.append(f"the loss hadn't turned up by the rate of {rates[-1]:.3g}: raise max_rate")
     # The other two mostly find the beginning of the fall, which says little of its end.
-    telling = [rules[name] for name in ("half the minimum", "minimum / 10", "turning point / 10")]
+    telling = [
+        rules[name] for name in ("middle of the bottom", "minimum / 10", "turning point / 10")
+    ]
     if max(telling) >= _AGREEMENT * min(telling):
         doubts.append(f"the rules disagree, from {min(telling):.2g} to {max(telling):.2g}")
     return doubts

@@ -31,7 +31,8 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
     """Draws the loss over the learning rate, and marks the suggestion.
 
     The raw losses are faint points, one a step; the line is what `LRSweep.smoothed` holds. Where
-    the loss runs away it leaves the picture, so that its fall stays readable.
+    the loss runs away it leaves the picture, so that its fall stays readable. The shaded stretch is
+    the bottom, whose middle is suggested.
 
     Args:
         sweep: What `lr_find` returned, or the path of a file that `LRSweep.save` wrote.
@@ -53,6 +54,8 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
     points: dict[str, Any] = {"marker": ".", "linestyle": "none", "alpha": 0.3, "markersize": 4}
     ax.plot(picture.rates, picture.losses, color=COLOURS[0], label="each step", **points)
     ax.plot(picture.rates, picture.smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
+    if picture.bottom:
+        ax.axvspan(*picture.bottom, color=COLOURS[3], alpha=0.1, linewidth=0, label="bottom")
     ax.axvline(picture.suggestion, color=COLOURS[3], linewidth=1.2, zorder=1)
     (dot,) = ax.plot(picture.suggestion, picture.height, "o", color=COLOURS[3], label="suggestion")
     dot.set(markersize=8, markeredgecolor=ax.get_facecolor(), zorder=4)
@@ -84,6 +87,7 @@ class _SweepPicture:
     rates: list[float]
     losses: list[float]
     smoothed: list[float]
+    bottom: list[float]
     suggestion: float
     height: float
     limits: tuple[float, float]
@@ -99,6 +103,7 @@ def _sweep_picture(sweep: LRSweep) -> _SweepPicture:
         rates=sweep.rates,
         losses=sweep.losses,
         smoothed=sweep.smoothed,
+        bottom=sweep.bottom,
         suggestion=sweep.suggestion,
         height=height,
         limits=_limits(sweep),

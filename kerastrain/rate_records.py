@@ -34,9 +34,11 @@ class LRSweep:
         rates: The rate of each step, rising by the same factor from step to step.
         losses: The loss of that step's batch, before the step changed the weights.
         smoothed: The same, averaged over neighbouring rates.
-        suggestion: The rate to train with: half the one at which `smoothed` is lowest.
+        suggestion: The rate to train with: the middle of `bottom`, on a logarithmic scale.
         reliable: Whether nothing speaks against it.
         note: What does; where nothing does, why the sweep ended.
+        bottom: The lowest and the highest rate of the stretch around the lowest of `smoothed` in
+            which it is above that by no more than a tenth of its fall; empty where it isn't known.
         rules: What other rules suggest from the same losses, by name, and ours.
         batch_size: Rows a step; `None` where the data brought their own batches.
 
@@ -52,6 +54,7 @@ class LRSweep:
     suggestion: float
     reliable: bool
     note: str = ""
+    bottom: list[float] = dataclasses.field(default_factory=list)
     rules: dict[str, float] = dataclasses.field(default_factory=dict)
     batch_size: int | None = None
 
@@ -76,6 +79,7 @@ class LRSweep:
         try:
             fields = fields_in(read_text(path), "LRSweep")
             fields |= {name: numbers_of(fields[name]) for name in cls._columns()}
+            fields["bottom"] = numbers_of(fields["bottom"])
             fields["suggestion"] = float(fields["suggestion"])
             fields["rules"] = {name: float(rate) for name, rate in fields["rules"].items()}
             return cls(**fields)

@@ -21,6 +21,7 @@ DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
 
 @pytest.fixture(autouse=True)
 def close_figures():
+    plt.close("all")
     yield
     plt.close("all")
 
@@ -171,6 +172,15 @@ def test_the_suggestion_is_marked_on_the_smoothed_line_and_written_out():
     assert height == pytest.approx(2.0 - 0.7 * math.log10(5))
     assert [text.get_text() for text in ax.texts] == ["learning rate 0.005"]
     assert "suggestion" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_the_bottom_is_shaded():
+    ax = plot_lr_sweep(dataclasses.replace(SWEEP, bottom=[1e-3, 2.5e-2]))
+    (shade,) = ax.patches
+    low, high = shade.get_extents().transformed(ax.transData.inverted()).intervalx
+    assert (low, high) == pytest.approx((1e-3, 2.5e-2))
+    assert "bottom" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert plot_lr_sweep(SWEEP).patches[:] == []
 
 
 def test_the_fall_of_the_loss_fills_the_picture_and_what_runs_away_leaves_it():

@@ -20,7 +20,8 @@ SWEEP = LRSweep(
     suggestion=5e-3,
     reliable=False,
     note="it took 3 steps",
-    rules={"half the minimum": 5e-3, "steepest": 1e-3},
+    bottom=[1e-3, 2.5e-2],
+    rules={"middle of the bottom": 5e-3, "steepest": 1e-3},
     batch_size=32,
 )
 
