@@ -70,32 +70,44 @@ def schedule_of(optimizer: keras.optimizers.Optimizer) -> RunSchedule | None:
     return schedule if isinstance(schedule, RunSchedule) else None
 
 
-def check_goes_on(optimizer: keras.optimizers.Optimizer) -> None:
-    """Raises where an optimizer's schedule of ours has ended, and nothing more would be learnt."""
-    schedule = schedule_of(optimizer)
-    if schedule is None or schedule.span is None:
+def check_goes_on(optimizer: keras.optimizers.Optimizer, schedule: Any = None) -> None:
+    """Raises where a schedule of ours has ended, and nothing more would be learnt.
+
+    Args:
+        optimizer: Whose steps count.
+        schedule: The schedule that a run is given; `None` for the optimizer's own.
+    """
+    own = schedule_of(optimizer) if schedule is None else schedule
+    if not isinstance(own, RunSchedule) or own.span is None:
         return
     steps = int(iterations_of(optimizer) + 0)
-    rate = float(schedule(steps))
-    if steps >= schedule.span.first_step + schedule.span.total and rate < schedule.peak / 100:
+    rate = float(own(steps))
+    if steps >= own.span.first_step + own.span.total and rate < own.peak / 100:
         must = f"be given where the optimizer's own has ended, at a rate of {rate:.2g}"
-        raise invalid("fit", "schedule", must, "schedule=None")
+        if schedule is not None:
+            must = (
+                f"reach beyond step {steps}, at which it has ended, at a rate of {rate:.2g}: call "
+                f".for_run(steps_per_epoch, epochs, first_step={steps})"
+            )
+        raise invalid("fit", "schedule", must, f"schedule={schedule!r}")
+
+
+def rate_setters(callbacks: list[Any]) -> list[str]:
+    """Returns the names of the callbacks that set the learning rate themselves."""
+    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    found = [callback for callback in callbacks if isinstance(callback, setters)]
+    return [type(callback).__name__.lstrip("_") for callback in found]
 
 
 def check_rate_setters(
-    callbacks: list[Any], optimizer: keras.optimizers.Optimizer | None, schedule: Any
+    callbacks: list[Any], optimizer: keras.optimizers.Optimizer, schedule: Any
 ) -> None:
     """Raises where both a schedule and a callback would set the rate."""
-    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-    names = [
-        type(callback).__name__.lstrip("_")
-        for callback in callbacks
-        if isinstance(callback, setters)
-    ]
+    names = rate_setters(callbacks)
     if names and schedule is not None:
         must = "be left out beside a callback that sets the learning rate itself"
         raise invalid("fit", "schedule", must, f"`schedule` and {names[0]}")
-    if names and optimizer is not None and variable_rate_of(optimizer) is None:
+    if names and variable_rate_of(optimizer) is None:
         must = "hold none that sets the learning rate where the optimizer runs a schedule"
         raise invalid("fit", "callbacks", must, names[0])
 
@@ -211,7 +223,11 @@ def _is_schedule(thing: Any) -> bool:
 def _made(function: Any, optimizer: keras.optimizers.Optimizer) -> Any:
     """Returns the schedule that a function makes of the optimizer's rate, or its peak so far."""
     received = f"schedule={getattr(function, '__name__', show(function))}"
-    made = function(_peak(optimizer, received)) if callable(function) else None
+    made = None
+    if callable(function):
+        peak = _peak(optimizer, received)
+        with contextlib.suppress(TypeError):  # Of a function that doesn't take a peak alone.
+            made = function(peak)
     if not _is_schedule(made):
         must = (
             "be a keras.optimizers.schedules.LearningRateSchedule or a function from the peak to "
@@ -225,7 +241,7 @@ def _peak(optimizer: keras.optimizers.Optimizer, received: str) -> float:
     """Returns the rate that a schedule may have as its peak: the one so far, or its peak."""
     rate = variable_rate_of(optimizer)
     if rate is not None:
-        return float(rate + 0.0)
+        return float(f"{float(rate + 0.0):.6g}")  # As it was before it was a float32.
     schedule = schedule_of(optimizer)
     if schedule is None:
         must = (

@@ -36,6 +36,13 @@ def variable_rate_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable | 
     return rate if isinstance(rate, keras.Variable) else None
 
 
+def follow(optimizer: keras.optimizers.Optimizer, schedule: Any) -> None:
+    """Gives an optimizer a schedule, also where its own can't be asked, not knowing its steps."""
+    inner = inner_of(optimizer)
+    # An assignment would ask for the rate so far.
+    type(inner).learning_rate.fset(inner, schedule)
+
+
 def rate_of_last_step(optimizer: keras.optimizers.Optimizer) -> float | None:
     """Returns the rate that the last step went at, or `None` for an optimizer without one.
 

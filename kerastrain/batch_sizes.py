@@ -10,7 +10,7 @@ import numpy as np
 
 from kerastrain import schedules
 from kerastrain._checks import invalid, one_of, real_number, show, whole_number
-from kerastrain._following import check_rate_setters
+from kerastrain._following import rate_setters
 from kerastrain._optimizers import variable_rate_of
 from kerastrain.architecture import layers_of
 from kerastrain.data import is_stream, rows_of
@@ -103,9 +103,12 @@ def compare_batch_sizes(
         if runs:
             rate = runs[0].learning_rate * SCALINGS[name](size / sizes[0])
         follows = schedule if is_scheduled else None
-        trained = build_and_fit(
-            builder, data, learning_rate=rate, schedule=follows, batch_size=size, **arguments
-        )
+        try:
+            trained = build_and_fit(
+                builder, data, learning_rate=rate, schedule=follows, batch_size=size, **arguments
+            )
+        except KeyboardInterrupt:  # Between two runs; within one, `fit` returns what it has.
+            break
         if trained.history.stop_reason == "interrupted":
             break
         peak = rate if isinstance(rate, float) else first.rate
@@ -123,13 +126,17 @@ class _FirstRate(keras.callbacks.Callback):  # type: ignore[misc]
         rate = variable_rate_of(self.model.optimizer)
         if rate is not None:
             self.rate = float(f"{float(rate + 0.0):.6g}")  # As it was before it was a float32.
+        elif math.isnan(self.rate):  # In the first run, which has no schedule of the comparison's.
+            must = "return a model whose optimizer has a rate, and no schedule of its own"
+            received = f"a {type(self.model.optimizer).__name__} with a schedule"
+            raise invalid("compare_batch_sizes", "builder", must, received)
 
 
 def step_megabytes(model: keras.Model, batch_size: int) -> float:
     """Estimates what a training step holds, in millions of bytes.
 
-    That is the weights, the gradients of those that are trained, the optimizer's variables, what
-    each layer makes of a batch, which the way back needs, and the gradient of the largest of these.
+    That is the weights, the gradients of those that are trained, the optimizer's variables, the
+    batch, what each layer makes of it, which the way back needs, and the gradient of the largest.
     Temporary values within a layer, of which recurrent ones have many, aren't counted.
 
     Args:
@@ -142,22 +149,24 @@ def step_megabytes(model: keras.Model, batch_size: int) -> float:
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
         >>> model.compile("sgd", "mse")
-        >>> 1e6 * step_megabytes(model, 1000)  # 4 * (2 * 90 + 2 * 10 * 1000) + the optimizer's 12
-        80732.0
+        >>> 1e6 * step_megabytes(model, 1000)  # 4 * (2 * 90 + (8 + 2 * 10) * 1000) + 12
+        112732.0
     """
     leaves = [layer for layer in layers_of(model) if not getattr(layer, "layers", None)]
     made = [layer for layer in leaves if not isinstance(layer, _VIEWS)]
     outputs = keras.tree.flatten([getattr(layer, "output", None) for layer in made])
-    if any(output is None or None in output.shape[1:] for output in outputs):
+    batch = keras.tree.flatten(getattr(model, "inputs", None))
+    if any(one is None or None in one.shape[1:] for one in [*outputs, *batch]):
         return math.nan
     sizes = [_bytes((batch_size, *output.shape[1:]), output.dtype) for output in outputs]
+    read = sum(_bytes((batch_size, *one.shape[1:]), one.dtype) for one in batch)
     kept = [*model.variables, *model.trainable_variables, *model.optimizer.variables]
     weights = sum(_bytes(variable.shape, variable.dtype) for variable in kept)
-    return (weights + sum(sizes) + max(sizes, default=0)) / 1e6
+    return (weights + read + sum(sizes) + max(sizes, default=0)) / 1e6
 
 
 def _bytes(shape: Sequence[int], dtype: str) -> int:
-    return math.prod(shape) * np.dtype(dtype).itemsize
+    return math.prod(shape) * (1 if dtype == "string" else np.dtype(dtype).itemsize)
 
 
 def _combinations(
@@ -229,14 +238,19 @@ def _check_arguments(
         must = "be left out: the sizes to compare are `sizes`"
         raise invalid(function, "batch_size", must, f"batch_size={arguments['batch_size']!r}")
     whole_number(function, "epochs", epochs, least=1)
-    if learning_rate not in (None, "auto"):
+    if isinstance(learning_rate, str) and learning_rate != "auto":
+        must = "be a number or 'auto'"
+        raise invalid(function, "learning_rate", must, f"learning_rate={learning_rate!r}")
+    if learning_rate is not None and not isinstance(learning_rate, str):
         real_number(function, "learning_rate", learning_rate, above=0)
     is_object = isinstance(optimizer, keras.optimizers.Optimizer)
     if learning_rate is None and is_object and variable_rate_of(optimizer) is None:
         must = "be given where the optimizer runs a schedule"
         raise invalid(function, "learning_rate", must, "learning_rate=None")
+    for callback in rate_setters(keras.tree.flatten(arguments.get("callbacks") or ())):
+        must = "hold none that sets the learning rate, which the comparison does"
+        raise invalid(function, "callbacks", must, callback)
     if schedule is not None:
-        check_rate_setters(keras.tree.flatten(arguments.get("callbacks") or ()), None, schedule)
         _check_schedule(schedule, epochs)
 
 

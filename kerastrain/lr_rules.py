@@ -219,6 +219,8 @@ def _doubts(
 ) -> list[str]:
     lowest = int(centred.argmin())
     fall = centred[0] - centred[lowest]
+    if len(losses) < FEWEST_STEPS and ran_away:
+        return [f"it ran away after {len(losses)} steps, near {rates[-1]:.2g}: lower min_rate"]
     if len(losses) < FEWEST_STEPS:
         return [f"it took fewer than {FEWEST_STEPS} steps, so that chance decides"]
     if fall <= _NOTICEABLE * _standard_error(rates, losses, centred) + _ROUNDING * abs(centred[0]):

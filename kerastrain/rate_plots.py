@@ -7,6 +7,7 @@ settings or knows Keras.
 
 import dataclasses
 import inspect
+import math
 import os
 import textwrap
 from collections.abc import Callable, Sequence
@@ -208,20 +209,28 @@ def _schedule_curves(
     names = _names(schedules) if labels is None else _check_labels(labels, len(schedules))
     curves = []
     for position, (schedule, name) in enumerate(zip(schedules, names, strict=True)):
-        if not callable(schedule):
-            must = "each be a Keras schedule or another function from the step to the rate"
-            received = f"schedules[{position}]={show(schedule)}"
-            raise invalid("plot_schedule", "schedules", must, received, kind=TypeError)
         if inspect.isfunction(schedule) and schedule.__module__ == "kerastrain.schedules":
             must = f"be called with a peak, as in {schedule.__name__}(0.01)"
             received = f"schedules[{position}]={schedule.__name__}"
             raise invalid("plot_schedule", "schedules", must, received)
         if hasattr(schedule, "for_run"):
             schedule = schedule.for_run(steps_per_epoch, epochs)
+        _check_gives_a_rate(schedule, position)
         turn, number = divmod(position, len(COLOURS))
         look = {"color": COLOURS[number], "linestyle": _STYLES[turn % len(_STYLES)]}
         curves.append(_curve(schedule, name, look, epochs, steps_per_epoch))
     return curves
+
+
+def _check_gives_a_rate(schedule: Any, position: int) -> None:
+    try:
+        rate = float(schedule(0))
+    except Exception:  # Whatever a function of something else does with a step.
+        rate = math.nan
+    if not math.isfinite(rate):
+        must = "each be a Keras schedule or another function from the step to the rate"
+        received = f"schedules[{position}]={show(schedule)}"
+        raise invalid("plot_schedule", "schedules", must, received, kind=TypeError)
 
 
 def _curve(

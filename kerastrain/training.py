@@ -18,7 +18,7 @@ from kerastrain._following import (
     momentum_following,
     schedule_for,
 )
-from kerastrain._optimizers import variable_rate_of
+from kerastrain._optimizers import follow, variable_rate_of
 from kerastrain.data import is_stream, rows_of, split_positions
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import (
@@ -325,9 +325,9 @@ def _follow(
     if schedule is None:
         check_goes_on(model.optimizer)
         return
-    model.optimizer.learning_rate = schedule_for(
-        model.optimizer, schedule, steps=steps, epochs=epochs
-    )
+    schedule = schedule_for(model.optimizer, schedule, steps=steps, epochs=epochs)
+    check_goes_on(model.optimizer, schedule)
+    follow(model.optimizer, schedule)
     model.train_function = None  # One from an earlier fit would keep to the old rate.
 
 

@@ -130,7 +130,7 @@ def test_the_megabytes_are_weights_gradients_slots_outputs_and_the_largest_gradi
     weights = 8 * 30 + 30 + 30 + 1
     slots = sum(variable.value.numpy().nbytes for variable in model.optimizer.variables)
     for rows in (1, 1000):
-        outputs = 4 * rows * (30 + 1 + 30)
+        outputs = 4 * rows * (8 + 30 + 1 + 30)
         assert step_megabytes(model, rows) == pytest.approx((8 * weights + slots + outputs) / 1e6)
 
 
@@ -166,7 +166,8 @@ def test_a_halved_precision_holds_half():
         layers = [keras.Input((8,)), keras.layers.Dense(100, dtype=dtype)]
         model = keras.Sequential(layers)
         model.compile("sgd", "mse")
-        return step_megabytes(model, 10_000) - step_megabytes(model, 0)
+        batch = 4 * 8 * 10_000 / 1e6
+        return step_megabytes(model, 10_000) - step_megabytes(model, 0) - batch
 
     assert outputs("mixed_float16") == pytest.approx(outputs("float32") / 2)
 
@@ -228,8 +229,8 @@ def test_a_halved_precision_holds_half():
         ),
         (
             {"learning_rate": "fast"},
-            TypeError,
-            "`learning_rate` must be a number. Received: learning_rate='fast'.",
+            ValueError,
+            "`learning_rate` must be a number or 'auto'. Received: learning_rate='fast'.",
         ),
         (
             {"schedule": 0.1},
@@ -253,11 +254,39 @@ def test_wrong_arguments_are_refused_in_one_sentence(arguments, kind, sentence):
 
 def test_a_callback_that_sets_the_rate_is_refused_before_the_first_run():
     plateau = keras.callbacks.ReduceLROnPlateau()
-    with pytest.raises(ValueError, match="callback that sets the learning rate"):
-        compared(callbacks=plateau)
-    halved = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
-    table = compared(callbacks=[halved], schedule=None, scaling=["linear"], learning_rate=None)
-    assert [run.learning_rate for run in table.runs] == [0.001, 0.004]
+    with pytest.raises(ValueError, match="callbacks") as error:
+        compared(callbacks=plateau, schedule=None)
+    assert str(error.value) == (
+        "`compare_batch_sizes`: `callbacks` must hold none that sets the learning rate, which the "
+        "comparison does. Received: ReduceLROnPlateau."
+    )
+
+
+def test_a_builder_whose_optimizer_runs_a_schedule_is_refused_before_the_first_step():
+    def builder():
+        model = ktr.build("regression", input_shape=(8,))
+        model.compile(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 9)), "mse")
+        return model
+
+    with pytest.raises(ValueError, match="builder") as error:
+        ktr.compare_batch_sizes(builder, DATA, sizes=[8, 32], verbose=0)
+    assert str(error.value) == (
+        "`compare_batch_sizes`: `builder` must return a model whose optimizer has a rate, and no "
+        "schedule of its own. Received: a SGD with a schedule."
+    )
+
+
+def test_ctrl_c_between_two_runs_returns_those_before():
+    built = []
+
+    def builder(a_layer=None):
+        built.append(1)
+        if len(built) == 3:
+            raise KeyboardInterrupt
+        return ktr.build("regression", a_layer, input_shape=(8,))
+
+    table = ktr.compare_batch_sizes(builder, DATA, sizes=[8, 32], epochs=1, verbose=0)
+    assert len(table.runs) == 2
 
 
 def test_a_schedule_longer_than_the_run_is_refused_before_the_first_run(capsys):

@@ -226,6 +226,13 @@ def test_rules_that_differ_by_ten_times_are_doubted():
     assert advised(rates, losses).doubts == ["the rules disagree, from 0.029 to 0.56"]
 
 
+def test_a_sweep_that_ran_away_at_once_says_what_to_do():
+    rates, losses = swept(steps=500)
+    assert advised(rates[:20], losses[:20], ran_away=True).doubts == [
+        "it ran away after 20 steps, near 1.7e-05: lower min_rate"
+    ]
+
+
 def test_a_single_step_has_an_answer_too():
     advice = advised([1e-3], [2.3])
     assert advice.suggestion == pytest.approx(1e-3)

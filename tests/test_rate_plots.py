@@ -148,6 +148,34 @@ SWEEP = LRSweep(
 )
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda step: "a",
+        lambda step: None,
+        lambda step, rate: 0.1,
+        lambda step: math.nan,
+        DECAY.__class__,
+    ],
+)
+def test_what_gives_no_rate_at_a_step_is_refused(function):
+    with pytest.raises(TypeError) as error:
+        plot_schedule(function, epochs=2)
+    assert str(error.value).startswith(
+        "`plot_schedule`: `schedules` must each be a Keras schedule or another function from the "
+        "step to the rate. Received: schedules[0]=<"
+    )
+
+
+def test_a_function_that_wants_its_peak_is_refused():
+    with pytest.raises(ValueError, match="peak") as error:
+        plot_schedule(one_cycle, epochs=2)
+    assert str(error.value) == (
+        "`plot_schedule`: `schedules` must be called with a peak, as in one_cycle(0.01). "
+        "Received: schedules[0]=one_cycle."
+    )
+
+
 def drawn(ax):
     return {line.get_label(): line for line in ax.get_lines()}
 

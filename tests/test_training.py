@@ -349,6 +349,38 @@ def test_a_schedule_that_has_ended_near_0_has_to_be_given_again(factory):
     )
 
 
+def test_a_schedule_for_steps_that_are_done_is_refused():
+    model = classifier()
+    cosine = ktr.schedules.warmup_cosine(0.1).for_run(STEPS, 2)
+    fit(model, X, Y, epochs=2, schedule=cosine)
+    with pytest.raises(ValueError, match="has ended") as error:
+        fit(model, X, Y, epochs=2, schedule=cosine)
+    assert str(error.value) == (
+        "`fit`: `schedule` must reach beyond step 8, at which it has ended, at a rate of 0: call "
+        f".for_run(steps_per_epoch, epochs, first_step=8). Received: schedule={cosine!r}."
+    )
+
+
+def test_an_optimizer_whose_schedule_doesnt_know_its_steps_takes_another():
+    model = classifier()
+    model.compile(keras.optimizers.SGD(ktr.schedules.one_cycle(0.5)), model.loss)
+    history = fit(model, X, Y, schedule=ktr.schedules.warmup(0.1))
+    assert history.history["learning_rate"] == pytest.approx([0.1])
+
+
+@pytest.mark.parametrize(
+    "function", [lambda epoch, rate: rate, keras.optimizers.schedules.CosineDecay]
+)
+def test_a_function_that_takes_no_peak_is_refused(function):
+    with pytest.raises(TypeError) as error:
+        fit(classifier(), X, Y, schedule=function)
+    assert str(error.value) == (
+        "`fit`: `schedule` must be a keras.optimizers.schedules.LearningRateSchedule or a function "
+        "from the peak to one, such as kerastrain.schedules.one_cycle. "
+        f"Received: schedule={function.__name__}."
+    )
+
+
 def test_a_schedule_that_has_ended_at_its_peak_goes_on_there():
     model = classifier()
     fit(model, X, Y, schedule=ktr.schedules.warmup(0.1))
