@@ -1,6 +1,7 @@
 """Batch sizes held against each other, with the learning rate scaled or not, warmed up or not."""
 
 import contextlib
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,10 +15,10 @@ from kerastrain._following import rate_setters
 from kerastrain._optimizers import variable_rate_of
 from kerastrain.architecture import layers_of
 from kerastrain.data import is_stream, rows_of
-from kerastrain.models import Builder
+from kerastrain.models import Builder, builder_of
 from kerastrain.progress import say
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
-from kerastrain.training import Trained, build_and_fit, unpacked
+from kerastrain.training import Trained, build_and_fit, fit, unpacked
 
 SIZES = (32, 128, 512, 2048, 8192)
 """The batch sizes that are compared by default, as far as there are rows."""
@@ -31,6 +32,9 @@ SCALINGS = {
 
 
 _VIEWS = (keras.layers.Flatten, keras.layers.InputLayer, keras.layers.Reshape)
+
+
+_NOT_THERE = ("arguments", "batch_size", "fit_arguments", "model", "x", "y")
 
 
 def compare_batch_sizes(
@@ -91,6 +95,7 @@ def compare_batch_sizes(
         >>> [(run.batch_size, run.schedule, run.learning_rate) for run in table.runs]
         [(64, '', 0.001), (64, 'warmup', 0.001), (512, '', 0.0028...), (512, 'warmup', 0.0028...)]
     """
+    builder_of(builder, function="compare_batch_sizes", argument="builder")
     _check_arguments(schedule, epochs, learning_rate, optimizer, arguments)
     sizes = _sizes(sizes, _training_rows(data, arguments.get("validation_split", 0.0)))
     scalings = _scalings(scaling)
@@ -237,6 +242,11 @@ def _check_arguments(
     if "batch_size" in arguments:
         must = "be left out: the sizes to compare are `sizes`"
         raise invalid(function, "batch_size", must, f"batch_size={arguments['batch_size']!r}")
+    own = inspect.signature(compare_batch_sizes).parameters
+    theirs = (*inspect.signature(build_and_fit).parameters, *inspect.signature(fit).parameters)
+    known = dict.fromkeys((*own, *theirs))
+    for name in arguments:
+        one_of(function, "arguments", name, [name for name in known if name not in _NOT_THERE])
     whole_number(function, "epochs", epochs, least=1)
     if isinstance(learning_rate, str) and learning_rate != "auto":
         must = "be a number or 'auto'"

@@ -105,12 +105,17 @@ def build(name_or_function: str | Builder, a_layer: ALayer = None, **params: Any
     return model
 
 
-def builder_of(name_or_function: str | Builder, *, function: str = "build") -> Builder:
+def builder_of(
+    name_or_function: str | Builder,
+    *,
+    function: str = "build",
+    argument: str = "name_or_function",
+) -> Builder:
     """Returns the builder that a name stands for, or the function itself."""
     # A model is callable too, but it is what a builder makes.
     if callable(name_or_function) and not isinstance(name_or_function, keras.Layer):
         return name_or_function
-    return _builders[one_of(function, "name_or_function", name_or_function, list_models())]
+    return _builders[one_of(function, argument, name_or_function, list_models())]
 
 
 def model_checked(function: str, model: Any) -> keras.Model:

@@ -248,7 +248,7 @@ def build_and_fit(
         1
     """
     function = "build_and_fit"
-    chosen, given = builder_of(builder, function=function), dict(params or {})
+    chosen, given = builder_of(builder, function=function, argument="builder"), dict(params or {})
     _check_fit_arguments(chosen, fit_arguments)
     rate = _rate_to_compile_with(learning_rate)
     (x, y), validation_data, data_task, classes = unpacked(data, function=function)

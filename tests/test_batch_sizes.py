@@ -321,6 +321,23 @@ def test_ctrl_c_returns_the_runs_that_were_done():
     assert Interrupts.begun == 5
 
 
+def test_a_misspelt_argument_is_refused_before_the_first_run(capsys):
+    with pytest.raises(ValueError, match="compare") as error:
+        compared(size=[8], verbose=1)
+    assert str(error.value).startswith(
+        "`compare_batch_sizes`: `arguments` must be one of 'builder', 'data', 'sizes', "
+    )
+    assert str(error.value).endswith("(did you mean 'sizes'?). Received: arguments='size'.")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("builder", ["regresion", ktr.build("regression", input_shape=(8,))])
+def test_what_is_no_builder_is_refused(builder):
+    with pytest.raises((TypeError, ValueError)) as error:
+        ktr.compare_batch_sizes(builder, DATA)
+    assert str(error.value).startswith("`compare_batch_sizes`: `builder` must be one of 'binary', ")
+
+
 def test_a_dataset_has_its_own_batches_and_is_refused():
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
     with pytest.raises(TypeError) as error:

@@ -722,8 +722,8 @@ def test_an_unknown_builder_is_refused_and_the_known_ones_listed():
         ktr.build_and_fit("densee", (X, Y))
     names = ", ".join(repr(name) for name in ktr.list_models())
     assert str(error.value) == (
-        f"`build_and_fit`: `name_or_function` must be one of {names} (did you mean 'dense'?). "
-        "Received: name_or_function='densee'."
+        f"`build_and_fit`: `builder` must be one of {names} (did you mean 'dense'?). "
+        "Received: builder='densee'."
     )
 
 
