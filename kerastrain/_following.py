@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from kerastrain._checks import invalid, show
-from kerastrain._optimizers import inner_of, iterations_of, variable_rate_of
+from kerastrain._optimizers import as_given, inner_of, iterations_of, variable_rate_of
 from kerastrain.schedules import RunSchedule
 
 
@@ -241,7 +241,7 @@ def _peak(optimizer: keras.optimizers.Optimizer, received: str) -> float:
     """Returns the rate that a schedule may have as its peak: the one so far, or its peak."""
     rate = variable_rate_of(optimizer)
     if rate is not None:
-        return float(f"{float(rate + 0.0):.6g}")  # As it was before it was a float32.
+        return as_given(rate)
     schedule = schedule_of(optimizer)
     if schedule is None:
         must = (

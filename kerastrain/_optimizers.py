@@ -36,6 +36,11 @@ def variable_rate_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable | 
     return rate if isinstance(rate, keras.Variable) else None
 
 
+def as_given(rate: keras.Variable) -> float:
+    """Returns a rate as it was before it became a float32: 0.001, not 0.0010000000474974513."""
+    return float(f"{float(rate + 0.0):.6g}")
+
+
 def follow(optimizer: keras.optimizers.Optimizer, schedule: Any) -> None:
     """Gives an optimizer a schedule, also where its own can't be asked, not knowing its steps."""
     inner = inner_of(optimizer)

@@ -8,16 +8,15 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from kerastrain._checks import invalid
 from kerastrain._files import replacing
 
 VERSION = 1
 
-FIELDS_DONT_FIT = (AttributeError, KeyError, TypeError, ValueError)
-"""What a record's class raises where a file's fields aren't its own."""
+_Record = TypeVar("_Record")
 
 
 class UnreadableError(Exception):
@@ -54,6 +53,14 @@ def fields_in(text: str, kind: str) -> dict[str, Any]:
     if version != VERSION:
         raise UnreadableError(f"version {version}, where this package reads {VERSION}")
     return fields
+
+
+def made_of(fields: dict[str, Any], make: Callable[[dict[str, Any]], _Record]) -> _Record:
+    """Returns the record that `make` makes of a file's fields, where they are that record's."""
+    try:
+        return make(fields)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableError(f"fields that don't fit: {error}") from error
 
 
 def unreadable(

@@ -12,7 +12,7 @@ import numpy as np
 from kerastrain import schedules
 from kerastrain._checks import invalid, one_of, real_number, show, whole_number
 from kerastrain._following import rate_setters
-from kerastrain._optimizers import variable_rate_of
+from kerastrain._optimizers import as_given, variable_rate_of
 from kerastrain.architecture import layers_of
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder, builder_of
@@ -30,11 +30,11 @@ SCALINGS = {
 }
 """What the learning rate is multiplied by where the batch has so many times the rows."""
 
-
 _VIEWS = (keras.layers.Flatten, keras.layers.InputLayer, keras.layers.Reshape)
-
+"""Layers whose output is their input, and takes no room of its own."""
 
 _NOT_THERE = ("arguments", "batch_size", "fit_arguments", "model", "x", "y")
+"""What the functions that the arguments go to take, and the user can't pass here."""
 
 
 def compare_batch_sizes(
@@ -130,7 +130,7 @@ class _FirstRate(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         rate = variable_rate_of(self.model.optimizer)
         if rate is not None:
-            self.rate = float(f"{float(rate + 0.0):.6g}")  # As it was before it was a float32.
+            self.rate = as_given(rate)
         elif math.isnan(self.rate):  # In the first run, which has no schedule of the comparison's.
             must = "return a model whose optimizer has a rate, and no schedule of its own"
             received = f"a {type(self.model.optimizer).__name__} with a schedule"
@@ -180,7 +180,7 @@ def _combinations(
     """Yields size, scaling and whether there is a schedule; the smallest size scales nothing."""
     for size in sizes:
         for name in scalings if size > sizes[0] else ("none",):
-            for is_scheduled in (False, True)[: 1 + has_schedule]:
+            for is_scheduled in (False, True) if has_schedule else (False,):
                 yield size, name, is_scheduled
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 RUNAWAY = 4.0
-"""How many times its lowest the smoothed loss reaches when a sweep ends; fastai's figure."""
+"""How many times its lowest the loss's moving average is when a sweep ends; fastai's figure."""
 
 FEWEST_STEPS = 50
 """Steps below which a sweep tells too little to be relied on."""

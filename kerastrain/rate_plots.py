@@ -49,22 +49,23 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
         ('log', array([1.9, 1.1, 2.5]))
     """
     picture = _sweep_picture(_read(sweep))
+    found = picture.sweep
     legend = "lower left" if ax is None else "best"
     (ax,) = new_axes(1) if ax is None else given_axes("plot_lr_sweep", ax, ["loss"], panel="panel")
     ink = matplotlib.rcParams["text.color"]
     points: dict[str, Any] = {"marker": ".", "linestyle": "none", "alpha": 0.3, "markersize": 4}
-    ax.plot(picture.rates, picture.losses, color=COLOURS[0], label="each step", **points)
-    ax.plot(picture.rates, picture.smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
-    if picture.bottom:
-        ax.axvspan(*picture.bottom, color=COLOURS[3], alpha=0.1, linewidth=0, label="bottom")
-    ax.axvline(picture.suggestion, color=COLOURS[3], linewidth=1.2, zorder=1)
-    (dot,) = ax.plot(picture.suggestion, picture.height, "o", color=COLOURS[3], label="suggestion")
+    ax.plot(found.rates, found.losses, color=COLOURS[0], label="each step", **points)
+    ax.plot(found.rates, found.smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
+    if found.bottom:
+        ax.axvspan(*found.bottom, color=COLOURS[3], alpha=0.1, linewidth=0, label="bottom")
+    ax.axvline(found.suggestion, color=COLOURS[3], linewidth=1.2, zorder=1)
+    (dot,) = ax.plot(found.suggestion, picture.height, "o", color=COLOURS[3], label="suggestion")
     dot.set(markersize=8, markeredgecolor=ax.get_facecolor(), zorder=4)
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=picture.limits)
     left = picture.is_left
     ax.annotate(
         picture.text,
-        xy=(picture.suggestion, 0.97),
+        xy=(found.suggestion, 0.97),
         xycoords=ax.get_xaxis_transform(),
         xytext=(8 if left else -8, 0),
         textcoords="offset points",
@@ -85,11 +86,7 @@ class _SweepPicture:
     tells whether the suggestion is in the left half, so that its text has room on the right.
     """
 
-    rates: list[float]
-    losses: list[float]
-    smoothed: list[float]
-    bottom: list[float]
-    suggestion: float
+    sweep: LRSweep
     height: float
     limits: tuple[float, float]
     is_left: bool
@@ -101,11 +98,7 @@ def _sweep_picture(sweep: LRSweep) -> _SweepPicture:
     height = float(np.interp(place[-1], place[:-1], sweep.smoothed))
     doubt = "" if sweep.reliable else "\n" + textwrap.fill(f"not reliable: {sweep.note}", 34)
     return _SweepPicture(
-        rates=sweep.rates,
-        losses=sweep.losses,
-        smoothed=sweep.smoothed,
-        bottom=sweep.bottom,
-        suggestion=sweep.suggestion,
+        sweep=sweep,
         height=height,
         limits=_limits(sweep),
         is_left=bool(place[-1] < (place[0] + place[-2]) / 2),

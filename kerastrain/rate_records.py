@@ -13,15 +13,15 @@ from typing import Any, Self
 
 from kerastrain._checks import flag, invalid
 from kerastrain._record_files import (
-    FIELDS_DONT_FIT,
     UnreadableError,
     fields_in,
+    made_of,
     numbers_of,
     read_text,
     save_record,
     unreadable,
 )
-from kerastrain.records import PER_EPOCH_FACTS, History
+from kerastrain.records import History
 
 _FORMATS = {"learning rate": ".2g", "s an epoch": "#.3g", "MB a step": ",.1f"}
 
@@ -77,14 +77,16 @@ class LRSweep:
             ValueError: If the file can't be read or isn't a sweep.
         """
         try:
-            fields = fields_in(read_text(path), "LRSweep")
-            fields |= {name: numbers_of(fields[name]) for name in cls._columns()}
-            fields["bottom"] = numbers_of(fields["bottom"])
-            fields["suggestion"] = float(fields["suggestion"])
-            fields["rules"] = {name: float(rate) for name, rate in fields["rules"].items()}
-            return cls(**fields)
-        except (UnreadableError, *FIELDS_DONT_FIT) as error:
-            raise _not_loaded(cls, path, error) from error
+            return made_of(fields_in(read_text(path), "LRSweep"), cls._of_fields)
+        except UnreadableError as error:
+            raise _not_loaded("LRSweep", path, error) from error
+
+    @classmethod
+    def _of_fields(cls, fields: dict[str, Any]) -> Self:
+        fields |= {name: numbers_of(fields[name]) for name in (*cls._columns(), "bottom")}
+        fields["suggestion"] = float(fields["suggestion"])
+        fields["rules"] = {name: float(rate) for name, rate in fields["rules"].items()}
+        return cls(**fields)
 
     @staticmethod
     def _columns() -> tuple[str, ...]:
@@ -159,10 +161,13 @@ class BatchSizes:
             ValueError: If the file can't be read or isn't a comparison of batch sizes.
         """
         try:
-            runs = fields_in(read_text(path), "BatchSizes")["runs"]
-            return cls([cls._run(run) for run in runs])
-        except (UnreadableError, *FIELDS_DONT_FIT) as error:
-            raise _not_loaded(cls, path, error) from error
+            return made_of(fields_in(read_text(path), "BatchSizes"), cls._of_fields)
+        except UnreadableError as error:
+            raise _not_loaded("BatchSizes", path, error) from error
+
+    @classmethod
+    def _of_fields(cls, fields: dict[str, Any]) -> Self:
+        return cls([cls._run(run) for run in fields["runs"]])
 
     @staticmethod
     def _run(fields: dict[str, Any]) -> BatchSizeRun:
@@ -204,8 +209,7 @@ def _row(run: BatchSizeRun) -> dict[str, Any]:
     """Returns the best epoch's monitor, and with it what else validation measured."""
     best = run.history.best
     monitor = run.history.monitor or "loss"
-    validation = [name for name in best if name.startswith("val_") and name != monitor]
-    measured = [name for name in validation if name not in PER_EPOCH_FACTS]
+    measured = [name for name in best if name.startswith("val_") and name != monitor]
     return {
         "batch size": run.batch_size,
         "rate scaled": run.scaling,
@@ -227,7 +231,5 @@ def _cell(name: str, value: Any) -> str:
     return format(value, _FORMATS.get(name, "#.4g")) if isinstance(value, float) else str(value)
 
 
-def _not_loaded(kind: type, path: str | os.PathLike[str], error: Exception) -> Exception:
-    why = error if isinstance(error, UnreadableError) else f"fields that don't fit: {error}"
-    must = f"be a readable file of {kind.__name__}.save"
-    return unreadable(f"{kind.__name__}.load", "path", must, path, UnreadableError(str(why)))
+def _not_loaded(kind: str, path: str | os.PathLike[str], why: UnreadableError) -> Exception:
+    return unreadable(f"{kind}.load", "path", f"be a readable file of {kind}.save", path, why)

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 from kerastrain._checks import invalid, show
 from kerastrain._record_files import (
-    FIELDS_DONT_FIT,
     UnreadableError,
     fields_in,
+    made_of,
     numbers_of,
     read_text,
     save_record,
@@ -149,11 +149,7 @@ class History:
 
     @classmethod
     def _from_json(cls, text: str) -> Self:
-        fields = fields_in(text, "History")
-        try:
-            return cls.of_fields(fields)
-        except FIELDS_DONT_FIT as error:
-            raise UnreadableError(f"fields that don't fit: {error}") from error
+        return made_of(fields_in(text, "History"), cls.of_fields)
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> Self:

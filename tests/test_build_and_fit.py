@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import assert_same_bits, measures
 
 import kerastrain as ktr
 
@@ -16,16 +17,6 @@ def compiled(rate=0.01):
     """A small model, as a builder of the user's own might return it."""
     model = ktr.build("dense", input_shape=(4,), units=8, classes=3)
     return ktr.compile_for_task(model, "multiclass", optimizer="sgd", learning_rate=rate)
-
-
-def measures(history):
-    """The columns of a history that a repeated run repeats."""
-    return {name: column for name, column in history.history.items() if name != "seconds"}
-
-
-def assert_same_bits(arrays, others):
-    for array, other in zip(arrays, others, strict=True):
-        np.testing.assert_array_equal(array, other)
 
 
 @pytest.fixture(scope="module")

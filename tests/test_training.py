@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import assert_same_bits, measures
 
 import kerastrain as ktr
 
@@ -33,16 +34,6 @@ def traced():
 
 def fit(model, *data, **arguments):
     return ktr.fit(model, *data, **{"verbose": 0, "batch_size": 16} | arguments)
-
-
-def measures(history):
-    """The columns of a history that a repeated run repeats."""
-    return {name: column for name, column in history.history.items() if name != "seconds"}
-
-
-def assert_same_bits(arrays, others):
-    for array, other in zip(arrays, others, strict=True):
-        np.testing.assert_array_equal(array, other)
 
 
 # The history.
