@@ -55,14 +55,24 @@ RANKS = {
     "training": 5,
     "bench": 6,
     "batch_sizes": 6,
+    "search.estimators": 6,
+    "search.__init__": 7,
     "__init__": 6.5,
     "__main__": 7,
 }
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+# What each module of the search needs beyond what everybody has.
+OPTIONAL = {}
+FILES = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
+CODE = [path for path in FILES if path.parts[0] != "embedded"]  # Data only.
+MODULES = sorted(".".join(path.with_suffix("").parts) for path in CODE)
+
+
+def path_of(module):
+    return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def tree_of(module):
-    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    return ast.parse(path_of(module).read_text(encoding="utf-8"))
 
 
 def imports_of(module):
@@ -74,7 +84,7 @@ def imports_of(module):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
-            is_package = node.module == "kerastrain"
+            is_package = node.module in ("kerastrain", "kerastrain.search")
             names |= submodules if is_package else {node.module}
     return names
 
@@ -82,7 +92,14 @@ def imports_of(module):
 def own_imports_of(module):
     """The modules of this package that a module imports."""
     dotted = {name for name in imports_of(module) if name.split(".")[0] == "kerastrain"}
-    return {name.split(".")[1] if "." in name else "__init__" for name in dotted}
+    return {own_module(name.removeprefix("kerastrain").removeprefix(".")) for name in dotted}
+
+
+def own_module(name):
+    """The module that a name within the package is in, or is."""
+    if name in MODULES or not name:
+        return name or "__init__"
+    return f"{name}.__init__" if path_of(f"{name}.__init__").exists() else name.split(".")[0]
 
 
 def packages_of(module):
@@ -159,7 +176,19 @@ def test_nothing_is_imported_that_nobody_installs():
     needed = {"keras", "matplotlib", "numpy", "rich", "tensorflow"}
     # IPython is there where there is a notebook.
     allowed = needed | {"IPython", "kerastrain"} | set(sys.stdlib_module_names)
-    assert {name.split(".")[0] for module in MODULES for name in imports_of(module)} <= allowed
+    core = [module for module in MODULES if not module.startswith("search.")]
+    assert {name.split(".")[0] for module in core for name in imports_of(module)} <= allowed
+
+
+def test_optional_packages_are_imported_where_the_search_is_and_nowhere_else():
+    optional = {
+        module: sorted(
+            {name.split(".")[0] for name in imports_of(module)}
+            & {"cloudpickle", "joblib", "keras_tuner", "optuna", "scipy", "sklearn"}
+        )
+        for module in MODULES
+    }
+    assert {module: names for module, names in optional.items() if names} == OPTIONAL
 
 
 # What an import does.
@@ -234,7 +263,9 @@ def test_importing_says_nothing_and_writes_nothing(importing):
 
 
 def test_importing_loads_no_optional_package(importing):
-    assert set(importing["loaded"]).isdisjoint({"IPython", "pandas", "sklearn", "tensorboard"})
+    assert set(importing["loaded"]).isdisjoint(
+        {"IPython", "joblib", "optuna", "pandas", "scipy", "sklearn", "tensorboard"}
+    )
     assert importing["pyplot"] is False
 
 
