@@ -14,11 +14,12 @@ from kerastrain._checks import invalid, one_of, real_number, show, whole_number
 from kerastrain._following import rate_setters
 from kerastrain._optimizers import as_given, variable_rate_of
 from kerastrain.architecture import layers_of
+from kerastrain.building import unpacked
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder, builder_of
 from kerastrain.progress import say
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
-from kerastrain.training import Trained, build_and_fit, fit, unpacked
+from kerastrain.training import Trained, build_and_fit, fit
 
 SIZES = (32, 128, 512, 2048, 8192)
 """The batch sizes that are compared by default, as far as there are rows."""

@@ -27,7 +27,18 @@ __all__ = [
 MODES = ("auto", "min", "max")
 """What `mode` may be: whether lower or higher is better."""
 
-_HIGHER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "f1", "precision", "r2", "recall"})
+_HIGHER_IS_BETTER = frozenset(
+    {
+        *("acc", "accuracy", "auc", "correlation", "f1", "fbeta", "io", "iou", "precision"),
+        *("r2", "recall", "sensitivity", "similarity", "specificity"),
+    }
+)
+_LOWER_IS_BETTER = frozenset(
+    {
+        *("bce", "ce", "crossentropy", "divergence", "error", "hinge", "huber", "logcosh"),
+        *("loss", "mae", "mape", "mse", "msle", "poisson", "rmse"),
+    }
+)
 
 
 class _KnownMonitor:
@@ -299,7 +310,9 @@ def tensorboard(
     return keras.callbacks.TensorBoard(log_dir=os.fspath(log_dir), **arguments)
 
 
-def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> str:
+def known_monitor(
+    monitor: str, logs: Mapping[str, Any], *, function: str, argument: str = "monitor"
+) -> str:
     """Returns the name under which `logs` has the monitor, or raises, listing what there is.
 
     Example:
@@ -311,11 +324,44 @@ def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> st
     prefix = "val_" if isinstance(monitor, str) and monitor.startswith("val_") else ""
     synonyms = {"acc": "accuracy", "accuracy": "acc"}
     name = prefix + synonyms.get(str(monitor).removeprefix(prefix), "")
-    return name if name in logs else one_of(function, "monitor", monitor, sorted(logs))
+    return name if name in logs else one_of(function, argument, monitor, sorted(logs))
+
+
+def direction(metric: str, mode: str = "auto", *, function: str) -> str:
+    """Returns "min" or "max", for what is better of a metric, or raises where nothing tells.
+
+    Args:
+        metric: The metric, as the history names it.
+        mode: "min" and "max" stay; "auto" is told from the name, which is all that there is before
+            the model is.
+        function: The public function that was given both, named in the error.
+
+    Example:
+        >>> direction("val_accuracy", function="fit"), direction("loss", function="fit")
+        ('max', 'min')
+    """
+    one_of(function, "mode", mode, MODES)
+    told = _told_by_name(metric) if mode == "auto" else mode
+    if told == "auto":
+        must = f"be 'min' or 'max' for a metric whose name doesn't tell, such as {metric!r}"
+        raise invalid(function, "mode", must, f"mode={mode!r}")
+    return told
 
 
 def _mode(function: str, mode: str, monitor: str) -> str:
     """Says what "auto" means where the name does, since Keras 3.10 knows accuracy alone to rise."""
     one_of(function, "mode", mode, MODES)
-    rises = not _HIGHER_IS_BETTER.isdisjoint(str(monitor).split("_"))
-    return "max" if mode == "auto" and rises else mode
+    return "max" if mode == "auto" and _told_by_name(monitor) == "max" else mode
+
+
+def _told_by_name(metric: str) -> str:
+    """Returns "min", "max" or "auto", by the name's last word that tells.
+
+    "accuracy_loss" ends in what it is: the loss of the output that is named "accuracy".
+    """
+    for word in reversed(str(metric).lower().split("_")):
+        if word in _HIGHER_IS_BETTER:
+            return "max"
+        if word in _LOWER_IS_BETTER:
+            return "min"
+    return "auto"

@@ -19,20 +19,19 @@ from kerastrain._following import (
     schedule_for,
 )
 from kerastrain._optimizers import follow, variable_rate_of
-from kerastrain.data import is_stream, rows_of, split_positions
+from kerastrain.building import build_for, known_of, unpacked
+from kerastrain.data import rows_of, split_positions
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import (
     ALayer,
     Builder,
-    build,
     builder_of,
     compiled_model_checked,
-    parameters_from_data,
 )
 from kerastrain.progress import progress_callback, say
 from kerastrain.records import History
-from kerastrain.sources import Source, first_rows, source_for
-from kerastrain.tasks import class_of_each_row, classes_in, compile_for_task
+from kerastrain.sources import Source, source_for
+from kerastrain.tasks import class_of_each_row
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -248,33 +247,28 @@ def build_and_fit(
         1
     """
     function = "build_and_fit"
-    chosen, given = builder_of(builder, function=function, argument="builder"), dict(params or {})
+    chosen = builder_of(builder, function=function, argument="builder")
     _check_fit_arguments(chosen, fit_arguments)
     rate = _rate_to_compile_with(learning_rate)
-    (x, y), validation_data, data_task, classes = unpacked(data, function=function)
+    (x, y), validation_data, *_ = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
-    rows = first_rows(x) if is_stream(x) else rows_of(x, y, function=function)
-    if data_task is None and not is_stream(x):
-        classes = classes_in(rows.y)
-    given |= parameters_from_data(chosen, given, x=rows.x, y=rows.y, classes=classes)
-    drawn = _drawn(seed)
+    known, drawn = known_of(data, function=function), _drawn(seed)
     with contextlib.ExitStack() as stack:
         if seed is None:
-            stack.enter_context(_generators_left_alone())
+            stack.enter_context(generators_left_alone())
         keras.utils.set_random_seed(drawn)
-        model = build(builder, a_layer, **given)
-        if model.compiled:
-            _set_rate(model, rate)
-        else:
-            compile_for_task(
-                model,
-                task or data_task,
-                y=rows.y,
-                optimizer=optimizer,
-                learning_rate=rate,
-                metrics=metrics,
-            )
+        model = build_for(
+            known,
+            builder,
+            function=function,
+            a_layer=a_layer,
+            params=params,
+            task=task,
+            optimizer=optimizer,
+            learning_rate=rate,
+            metrics=metrics,
+        )
         if learning_rate == "auto":
             _find_rate(model, x, y, fit_arguments, drawn)
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
@@ -295,7 +289,7 @@ def _drawn(seed: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _generators_left_alone() -> Iterator[None]:
+def generators_left_alone() -> Iterator[None]:
     """Puts Python's and NumPy's generators back, or runs without a seed would repeat each other."""
     states = random.getstate(), np.random.get_state()
     try:
@@ -384,16 +378,6 @@ def _rate_to_compile_with(learning_rate: float | str | None) -> float | None:
     return None
 
 
-def _set_rate(model: keras.Model, rate: float | None) -> None:
-    """Gives a rate to the optimizer of a model that its builder has compiled."""
-    if rate is None:
-        return
-    if variable_rate_of(model.optimizer) is None:
-        must = "be left out where the builder's optimizer runs a schedule"
-        raise invalid("build_and_fit", "learning_rate", must, f"learning_rate={rate}")
-    model.optimizer.learning_rate = real_number("build_and_fit", "learning_rate", rate, above=0)
-
-
 def _find_rate(model: keras.Model, x: Any, y: Any, arguments: Mapping[str, Any], seed: int) -> None:
     """Gives the optimizer the rate that a sweep suggests, if it is reliable, and says so."""
     own = variable_rate_of(model.optimizer)
@@ -429,16 +413,3 @@ def _rows_to_sweep(
     )
     trained = rows.take(positions)
     return trained.x, trained.y, trained.weight
-
-
-def unpacked(data: Any, *, function: str) -> tuple[Any, Any, str | None, int | None]:
-    """Returns training pair, validation pair, task and number of classes, where they are known."""
-    if hasattr(data, "train") and hasattr(data, "task"):
-        classes = None if data.classes is None else len(data.classes)
-        return data.train, data.val, data.task, classes
-    if is_stream(data):
-        return (data, None), None, None, None
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return tuple(data), None, None, None
-    must = "be what load_dataset returns, a pair (x, y), a tf.data.Dataset or a PyDataset"
-    raise invalid(function, "data", must, f"data={show(data)}", kind=TypeError)

@@ -1,3 +1,5 @@
+import contextlib
+import inspect
 import math
 import pathlib
 import sys
@@ -10,6 +12,7 @@ import kerastrain as ktr
 from kerastrain.callbacks import (
     checkpoint,
     csv_log,
+    direction,
     early_stopping,
     known_monitor,
     reduce_on_plateau,
@@ -232,6 +235,49 @@ def test_every_factory_watches_a_score_upwards(monitor, tmp_path):
 def test_a_direction_that_nobody_knows_is_asked_for():
     with pytest.raises(ValueError, match=r"isn't able to automatically determine"):
         drive(early_stopping("val_mystery"), [0.5], "val_mystery")
+
+
+def test_a_direction_is_told_by_the_name_as_keras_tells_it_by_the_metric():
+    arguments = {
+        "num_classes": 2,
+        **dict.fromkeys(("precision", "recall", "sensitivity", "specificity"), 0.5),
+        "target_class_ids": [0],
+    }
+    told = {}
+    for kind in vars(keras.metrics).values():
+        if inspect.isclass(kind):
+            wanted = inspect.signature(kind).parameters
+            needed = {n: v for n, v in arguments.items() if n in wanted and n != "num_labels"}
+            with contextlib.suppress(TypeError, ValueError):
+                metric = kind(**needed)
+                told[metric.name] = {"up": "max", "down": "min"}.get(
+                    getattr(metric, "_direction", None)
+                )
+    known = {name: way for name, way in told.items() if way}
+    assert len(known) > 30
+    assert {name: direction(name, function="fit") for name in known} == known
+
+
+@pytest.mark.parametrize(
+    "metric, mode, way",
+    [
+        ("val_loss", "auto", "min"),
+        ("val_auc_1", "auto", "max"),
+        ("val_price_mae", "auto", "min"),
+        ("accuracy_loss", "auto", "min"),
+        ("val_mystery", "max", "max"),
+        ("val_accuracy", "min", "min"),
+    ],
+)
+def test_a_direction_goes_by_mode_and_by_the_last_word_that_tells(metric, mode, way):
+    assert direction(metric, mode, function="fit") == way
+
+
+def test_a_direction_that_no_name_tells_is_asked_for():
+    assert message(ValueError, direction, "val_mystery", function="objective") == (
+        "`objective`: `mode` must be 'min' or 'max' for a metric whose name doesn't tell, such as "
+        "'val_mystery'. Received: mode='auto'."
+    )
 
 
 # Monitors by their old names, and by none.

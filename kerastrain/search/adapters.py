@@ -1,0 +1,189 @@
+"""What any library that minimises a function needs: a function from parameters to a number."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from kerastrain._checks import invalid, real_number, seed_number, show
+from kerastrain.building import unpacked
+from kerastrain.callbacks import direction, known_monitor
+from kerastrain.data import is_stream, rows_of
+from kerastrain.models import Builder
+from kerastrain.records import PER_EPOCH_FACTS, History
+from kerastrain.search.parameters import Routed, routed
+from kerastrain.training import build_and_fit, generators_left_alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A function from parameters to a number, of which less is better; `objective` makes it.
+
+    It holds its arguments and nothing else, so that it can be sent to other processes.
+
+    Attributes:
+        builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
+        data: What `build_and_fit` takes.
+        metric: The column of the history that is minimised or maximised.
+        mode: "min" if less of it is better, "max" if more is.
+        lost: The value of a run that is lost to NaN.
+        always: The parameters and arguments of every call.
+    """
+
+    builder: str | Builder
+    data: Any
+    metric: str
+    mode: str
+    lost: float
+    always: Routed
+
+    def __call__(self, params: Mapping[str, Any] | None = None, /, **named: Any) -> float:
+        """Builds and trains a model, and returns the metric of its best epoch; less is better.
+
+        Args:
+            params: The parameters as a dict, as Hyperopt hands them over.
+            **named: The parameters as keywords, as scikit-optimize's `use_named_args` does.
+        """
+        history = self.history(params, **named)
+        value = history.best.get(self._name_in(history.history), math.nan)
+        # A model of NaN has an accuracy all the same: that of saying the first class.
+        if history.stop_reason == "nan" or not math.isfinite(value):
+            return self.lost
+        return value if self.mode == "min" else -value
+
+    def history(self, params: Mapping[str, Any] | None = None, /, **named: Any) -> History:
+        """Does what a call does, and returns the whole history in place of the number.
+
+        Raises:
+            KeyboardInterrupt: If the run was interrupted, so that the search ends as well.
+        """
+        found = routed(self.builder, {**_as_dict(params), **named}, function="objective")
+        arguments = {**self.always.arguments, **found.arguments}
+        # Each run has its own, or the objective would keep the models that it has made.
+        callbacks = [*keras.tree.flatten(copy.deepcopy(arguments.get("callbacks") or ()))]
+        if "monitor" not in arguments and not any(map(_stops_early, callbacks)):
+            arguments |= {"monitor": self.metric, "mode": self.mode}
+        arguments |= {
+            "params": {**self.always.params, **found.params},
+            "callbacks": [*callbacks, _AfterFirstEpoch(self._name_in)],
+        }
+        # A search that draws from the global generators would draw the same after every run.
+        with generators_left_alone():
+            _, history = build_and_fit(self.builder, self.data, **arguments)
+        if history.stop_reason == "interrupted":
+            raise KeyboardInterrupt
+        return history
+
+    def _name_in(self, logs: Mapping[str, Any]) -> str:
+        """Returns the name under which a run has the metric, or raises, listing what it has."""
+        measures = {name: logs[name] for name in logs if name not in PER_EPOCH_FACTS}
+        return known_monitor(self.metric, measures, function="objective", argument="metric")
+
+
+def objective(
+    builder: str | Builder,
+    data: Any,
+    *,
+    metric: str = "val_loss",
+    mode: str = "auto",
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = 0,
+    lost: float = math.inf,
+    verbose: str | int = 0,
+    **arguments: Any,
+) -> Objective:
+    """Makes a function from parameters to a number, for any library that minimises one.
+
+    Each call builds a model, trains it, and returns the metric of its best epoch, as the history
+    has it. Less is better: of a metric of which more is better, such as `val_accuracy`, it returns
+    the negative. A parameter goes to the builder where it has one of that name, else to
+    `build_and_fit` and `fit`: `epochs`, `batch_size`, `learning_rate`, `optimizer`, `patience` and
+    the rest. What a call is given comes before what was given here.
+
+    A run that is lost to NaN counts as infinity, and the search goes on. What else fails is raised,
+    the builder's errors among it, and so is Ctrl-C.
+
+    Args:
+        builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
+        data: What `load_dataset` returns, a pair `(x, y)`, a tf.data.Dataset or a PyDataset.
+        metric: A column of the history, which also chooses the best epoch, unless `monitor` or an
+            `EarlyStopping` in `callbacks` does.
+        mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric's name.
+        params: The builder's parameters that stay the same.
+        seed: Of every run, so that nothing but the parameters makes a difference; `None` draws
+            another one each time. Python's and NumPy's generators stay as they are either way.
+        lost: What a run counts that is lost to NaN; scikit-optimize takes no infinity.
+        verbose: As in `fit`.
+        **arguments: More of `build_and_fit` for every run, such as `epochs` or `patience`.
+            Callbacks are copied for each.
+
+    Returns:
+        The function, which takes the parameters as a dict or as keywords, and can be pickled where
+        builder and data can. Its `history` returns the run's history in place of the number.
+
+    Raises:
+        ValueError: If an argument's value is out of range.
+        TypeError: If an argument is of the wrong kind.
+
+    Example:
+        >>> import kerastrain as ktr
+        >>> data = ktr.load_dataset("fashion_mnist_small")
+        >>> error = objective("dense", data, metric="val_accuracy", epochs=1)
+        >>> -1 < error({"units": 16, "batch_size": 128}) == error(units=16, batch_size=128) < -0.5
+        True
+    """
+    function = "objective"
+    always = routed(builder, {**_as_dict(params), **arguments}, function=function)
+    if not isinstance(metric, str):
+        must = "be the name of a metric"
+        raise invalid(function, "metric", must, f"metric={show(metric)}", kind=TypeError)
+    mode = direction(metric, mode, function=function)
+    _check_data(data, always.arguments, metric)
+    if not (isinstance(lost, float) and lost == math.inf):
+        lost = real_number(function, "lost", lost)
+    seed = None if seed is None else seed_number(function, seed)
+    always.arguments.update(seed=seed, verbose=verbose)
+    return Objective(builder, data, metric, mode, lost, always)
+
+
+class _AfterFirstEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets the metric be looked up as soon as there is one: the whole run may take long."""
+
+    def __init__(self, look_up: Callable[[Mapping[str, Any]], str]) -> None:
+        super().__init__()
+        self._look_up = look_up
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == 0:
+            self._look_up(logs or {})
+
+
+def _as_dict(params: Any) -> Mapping[str, Any]:
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        must = "be a dict or keywords; skopt.utils.use_named_args makes keywords of a list"
+        raise invalid("objective", "params", must, f"params={show(params)}", kind=TypeError)
+    return params
+
+
+def _stops_early(callback: Any) -> bool:
+    return isinstance(callback, keras.callbacks.EarlyStopping)
+
+
+def _check_data(data: Any, arguments: Mapping[str, Any], metric: str) -> None:
+    """Raises for what would else be noticed in the first run, which may come late."""
+    (x, y), validation, *_ = unpacked(data, function="objective")
+    if not is_stream(x):
+        rows_of(x, y, function="objective")
+    if {"validation_data", "validation_split"} & set(arguments):
+        split = arguments.get("validation_split", 0.0) != 0.0
+        validated = split or arguments.get("validation_data") is not None
+    else:
+        validated = validation is not None
+    if metric.startswith("val_") and not validated:
+        must = "be a training metric where there is neither validation_data nor validation_split"
+        raise invalid("objective", "metric", must, f"metric={metric!r}")
