@@ -314,8 +314,17 @@ def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> st
     return name if name in logs else one_of(function, "monitor", monitor, sorted(logs))
 
 
+def rises(monitor: str) -> bool:
+    """Tells whether higher is better of a metric, where its name says so.
+
+    Example:
+        >>> [rises(name) for name in ("val_loss", "val_accuracy", "r2")]
+        [False, True, True]
+    """
+    return not _HIGHER_IS_BETTER.isdisjoint(monitor.split("_"))
+
+
 def _mode(function: str, mode: str, monitor: str) -> str:
     """Says what "auto" means where the name does, since Keras 3.10 knows accuracy alone to rise."""
     one_of(function, "mode", mode, MODES)
-    rises = not _HIGHER_IS_BETTER.isdisjoint(str(monitor).split("_"))
-    return "max" if mode == "auto" and rises else mode
+    return "max" if mode == "auto" and rises(str(monitor)) else mode
