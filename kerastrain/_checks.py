@@ -90,7 +90,7 @@ def one_of(function: str, argument: str, value: object, allowed: Iterable[str]) 
     names = list(allowed)
     if isinstance(value, str) and value in names:
         return value
-    must = f"be one of {', '.join(repr(name) for name in names)}{_nearest(value, names)}"
+    must = f"be one of {', '.join(repr(name) for name in names)}{nearest(value, names)}"
     kind = ValueError if isinstance(value, str) else TypeError
     raise invalid(function, argument, must, f"{argument}={show(value)}", kind=kind)
 
@@ -136,7 +136,7 @@ def needs(module: str, *, extra: str, function: str) -> ModuleType:
         ) from error
 
 
-def _nearest(value: Any, names: list[str]) -> str:
+def nearest(value: Any, names: list[str]) -> str:
     """Returns a hint at the name that was probably meant, or nothing."""
     near = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -57,6 +57,7 @@ RANKS = {
     "training": 5,
     "bench": 6,
     "batch_sizes": 6,
+    "search.parameters": 5.5,
     "search.estimators": 6,
     "search.__init__": 7,
     "__init__": 6.5,
