@@ -348,10 +348,20 @@ def direction(metric: str, mode: str = "auto", *, function: str) -> str:
     return told
 
 
+def rises(monitor: str) -> bool:
+    """Tells whether higher is better of a metric, where its name says so.
+
+    Example:
+        >>> [rises(name) for name in ("val_loss", "val_accuracy", "r2")]
+        [False, True, True]
+    """
+    return _told_by_name(monitor) == "max"
+
+
 def _mode(function: str, mode: str, monitor: str) -> str:
     """Says what "auto" means where the name does, since Keras 3.10 knows accuracy alone to rise."""
     one_of(function, "mode", mode, MODES)
-    return "max" if mode == "auto" and _told_by_name(monitor) == "max" else mode
+    return "max" if mode == "auto" and rises(monitor) else mode
 
 
 def _told_by_name(metric: str) -> str:

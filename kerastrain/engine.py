@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kerastrain._checks import invalid, one_of, show, whole_number
 from kerastrain.calls import Calls
 from kerastrain.loops import RowLoop, StreamLoop, each_batch
 from kerastrain.runner import Runner
@@ -24,6 +25,7 @@ from kerastrain.state import is_distributed, preserved
 from kerastrain.traces import Traces
 
 SPEEDS = ("auto", "plain", "steps", "compiled")
+_CHANGING = ("steps", "compiled")  # between which a run can change at an epoch's end
 
 SECONDS_A_CALL = 0.2
 """How long one call should take: long enough to hide Python, short enough for Ctrl-C and a bar."""
@@ -55,26 +57,57 @@ class Execution:
     reason: str
     train: Any = None
     validation: Any = None
-    runner: object = ""
+    runner: Runner | None = None
+
+    @property
+    def ways(self) -> dict[int, str]:
+        """From the epochs, from 0, that began with another way to that way."""
+        return self.runner.ways if self.runner else {0: self.way}
 
     @property
     def why(self) -> str:
         """Why the run goes this way, and what changed in the course of it."""
-        return ", ".join(filter(None, (self.reason, str(self.runner))))
+        return ", ".join(filter(None, (self.reason, str(self.runner or ""))))
 
     def __str__(self) -> str:
         return f"{self.way}: {self.why}"
 
 
+def speed_checked(function: str, speed: Any) -> str | dict[int, str]:
+    """Returns what was passed as `speed` if it is a way, "auto" or a run's ways, or raises.
+
+    Example:
+        >>> speed_checked("fit", {0: "steps", 4: "compiled"})
+        {0: 'steps', 4: 'compiled'}
+        >>> speed_checked("fit", {0: "plain"})
+        'plain'
+    """
+    if not isinstance(speed, Mapping):
+        return one_of(function, "speed", speed, SPEEDS)
+    ways = {whole_number(function, "speed", epoch, least=0): way for epoch, way in speed.items()}
+    first = ways.get(0)
+    if len(ways) == 1 and first in SPEEDS[1:]:
+        return str(first)
+    if first is None or not set(ways.values()) <= set(_CHANGING):
+        must = "name a way for epoch 0, and change between 'steps' and 'compiled' only"
+        raise invalid(function, "speed", must, f"speed={show(dict(speed))}")
+    return dict(sorted(ways.items()))
+
+
 @contextlib.contextmanager
 def executing(
-    model: keras.Model, speed: str, source: Source, callbacks: Iterable[Any], epochs: int = 1
+    model: keras.Model,
+    speed: str | Mapping[int, str],
+    source: Source,
+    callbacks: Iterable[Any],
+    epochs: int = 1,
 ) -> Iterator[Execution]:
     """Lets `model.fit` execute its steps the fast way inside the block, and Keras's way after it.
 
     Args:
         model: The compiled model.
-        speed: One of `SPEEDS`; "auto" measures and chooses.
+        speed: One of `SPEEDS`, of which "auto" measures and chooses; or the ways of a run that
+            changed, by the epochs that they began with.
         source: The run's data, of which some batches are measured.
         callbacks: All callbacks of the run.
         epochs: How many there will be at most, which decides what compiling is worth.
@@ -195,7 +228,7 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
     return ""
 
 
-def _install_stream(model: keras.Model, source: Source, speed: str) -> Execution:
+def _install_stream(model: keras.Model, source: Source, speed: Any) -> Execution:
     """Puts functions that take many batches off Keras's iterator where Keras looks for its own."""
     train, test = StreamLoop(model, model.train_step), StreamLoop(model, model.test_step)
     steps = _steps_a_call(_seconds_of_stream(model, source, train), source.steps)

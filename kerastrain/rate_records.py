@@ -4,7 +4,6 @@ As `records`, this knows no Keras.
 """
 
 import dataclasses
-import html
 import math
 import os
 import pathlib
@@ -21,6 +20,7 @@ from kerastrain._record_files import (
     save_record,
     unreadable,
 )
+from kerastrain._tables import html_table, text_table
 from kerastrain.records import History
 
 _FORMATS = {"learning rate": ".2g", "s an epoch": "#.3g", "MB a step": ",.1f"}
@@ -182,23 +182,11 @@ class BatchSizes:
 
     def __repr__(self) -> str:
         """The table; a record's own would fill pages with the curves of all runs."""
-        header, *lines = self._cells()
-        cells = [header, *lines]
-        widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in cells
-        )
+        return text_table(self._cells())
 
     def _repr_html_(self) -> str:
         """A table for a notebook."""
-        header, *lines = self._cells()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>"
-            for line in lines
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(self._cells())
 
     def _cells(self) -> list[list[str]]:
         names = list(dict.fromkeys(name for row in self.rows for name in row))

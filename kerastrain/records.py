@@ -46,6 +46,8 @@ class History:
         stopped_epoch: The epoch after which the run stopped early; `None` if it ran to the end.
         stop_reason: One of `STOP_REASONS`.
         engine: How the steps were executed and why, in one line.
+        speed: The ways in which they were, by the epochs, from 0, that began with another one:
+            what `fit(speed=history.speed, seed=history.seed)` repeats the run with, to the bit.
         seed: The seed of the run, drawn at random if none was given.
 
     Example:
@@ -63,6 +65,7 @@ class History:
     stopped_epoch: int | None = None
     stop_reason: str = "finished"
     engine: str = ""
+    speed: dict[int, str] = dataclasses.field(default_factory=dict)
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -155,7 +158,9 @@ class History:
     def of_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Makes a history of its fields, as a file holds them."""
         columns = {name: numbers_of(column) for name, column in fields["history"].items()}
-        return cls(**{**fields, "history": columns})
+        # JSON has no numbers for keys, and a file of an earlier version no `speed`.
+        speed = {int(epoch): str(way) for epoch, way in fields.get("speed", {}).items()}
+        return cls(**{**fields, "history": columns, "speed": speed})
 
     @classmethod
     def _from_csv(cls, text: str) -> Self:

@@ -3,6 +3,7 @@
 import math
 import textwrap
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -48,8 +49,8 @@ class Runner:
         self._measures = False
         self._epoch, self._spent = -1, 0.0
 
-    def choose(self, speed: str) -> None:
-        """Takes the way that was asked for, or the one that will take the least time."""
+    def choose(self, speed: str | Mapping[int, str]) -> None:
+        """Takes the way, or the ways, asked for, or the one that will take the least time."""
         if speed == "auto":
             self._measures = True
             # A plan is as good for a model that can't share its graph as for one that can.
@@ -62,13 +63,16 @@ class Runner:
                 plan = choice.Plan({0: verdict})
                 choice.remember(key, plan)
             self._plan = plan
-        elif speed == "compiled" and not self._refusal():
-            self._plan = choice.Plan({0: Verdict("compiled", self._measured("compiled"), "by XLA")})
         else:
-            why = f"since {self._refusal()}" if speed == "compiled" else "as asked"
-            seconds = None if self._run.total < choice.SHORT else self._measured("steps")
-            self._plan = choice.Plan({0: Verdict("steps", seconds, why)})
+            asked = {0: speed} if isinstance(speed, str) else speed
+            self._plan = choice.Plan({epoch: self._asked(way) for epoch, way in asked.items()})
         self.verdict = self._plan.verdicts[0]
+
+    @property
+    def ways(self) -> dict[int, str]:
+        """From the epochs, from 0, that began with another way to that way."""
+        verdicts = self._plan.verdicts.items()
+        return {e: verdict.way for e, verdict in verdicts if e <= max(self._epoch, 0)}
 
     def __call__(self, iterator: Any = None) -> Any:
         """Runs the batches of a call; Keras's iterator only counts."""
@@ -119,6 +123,13 @@ class Runner:
             if 0 < epoch <= self._epoch
         ]
         return ", ".join(word for word in (verdicts[0].why, *changes) if word)
+
+    def _asked(self, way: str) -> Verdict:
+        if way == "compiled" and not self._refusal():
+            return Verdict("compiled", self._measured("compiled"), "by XLA")
+        why = f"since {self._refusal()}" if way == "compiled" else "as asked"
+        seconds = None if self._run.total < choice.SHORT else self._measured("steps")
+        return Verdict("steps", seconds, why)
 
     def _loop(self, way: str) -> RowLoop:
         if way not in self._loops:

@@ -68,7 +68,7 @@ def fit(
     restore_best: bool = True,
     schedule: ASchedule | None = None,
     seed: int | None = None,
-    speed: str = "auto",
+    speed: str | Mapping[int, str] = "auto",
     verbose: str | int = "auto",
 ) -> History:
     """Trains a compiled model as `model.fit` does, faster, and leaves it at its best epoch.
@@ -114,8 +114,8 @@ def fit(
             otherwise, and dropout and its kin draw other random numbers. "auto" measures a step
             where the run is long enough to pay for it, takes what will be done first, and changes
             at an epoch's end where it was wrong. In one process it chooses alike for runs that are
-            alike; for the same bits in another, pass the way that `History.engine` names. What
-            can't be had falls back to the next, and says why there.
+            alike; for the same bits in another, pass the `History.speed` of the run to repeat. What
+            can't be had falls back to the next, and `History.engine` says why.
         verbose: 0 is silent, 1 one bar for the whole run, after a line on the way that `speed`
             takes, 2 a line an epoch; "auto" is a bar in a terminal or notebook and a line an epoch
             elsewhere.
@@ -138,7 +138,7 @@ def fit(
     """
     compiled_model_checked("fit", model)
     whole_number("fit", "epochs", epochs, least=1)
-    one_of("fit", "speed", speed, engine.SPEEDS)
+    speed = engine.speed_checked("fit", speed)
     flag("fit", "shuffle", shuffle)
     flag("fit", "restore_best", restore_best)
     callbacks = _as_list(callbacks)
@@ -198,6 +198,7 @@ def fit(
         stopped_epoch=None if reason == "finished" or not record.epoch else record.epoch[-1],
         stop_reason="nan" if facts.lost_to_nan else reason,
         engine=str(execution),
+        speed=execution.ways,
         seed=drawn,
     )
 

@@ -1,5 +1,7 @@
 """Many steps in one call give the bits of one step a call; what hinders them gets Keras's loop."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -494,3 +496,28 @@ def test_losses_of_several_outputs_are_not_compiled_beside_a_smaller_last_batch(
         "since the model has several losses, and the last batch has fewer rows"
     )
     assert asked.history["a_loss"] == plain.history["a_loss"]
+
+
+# What may be asked for.
+
+
+@pytest.mark.parametrize("way", ["plain", "steps", "compiled"])
+def test_the_one_way_of_a_run_is_that_way(way):
+    assert engine.speed_checked("fit", {0: way}) == way
+
+
+@pytest.mark.parametrize(
+    "speed",
+    [{}, {1: "steps"}, {0: "auto"}, {0: "fast"}, {0: "plain", 2: "steps"}, {0: "steps", 2: "x"}],
+)
+def test_ways_between_which_a_run_cannot_change_are_refused(speed):
+    must = "name a way for epoch 0, and change between 'steps' and 'compiled' only"
+    sentence = f"`fit`: `speed` must {must}. Received: speed={speed}."
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        engine.speed_checked("fit", speed)
+
+
+def test_the_epochs_of_ways_are_whole_numbers():
+    with pytest.raises(TypeError) as caught:
+        engine.speed_checked("fit", {"0": "steps"})
+    assert str(caught.value) == "`fit`: `speed` must be a whole number. Received: speed='0'."

@@ -25,6 +25,8 @@ RANKS = {
     "_kernels": 0,
     "records": 1,
     "rate_records": 1.5,
+    "search_records": 1.5,
+    "_tables": 0,
     "lr_rules": 0,
     "lr_finder": 4.5,
     "models": 2,
@@ -157,7 +159,10 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
 
 
-READERS = ["_axes", "plots", "rate_plots", "records", "rate_records", "_record_files", "lr_rules"]
+READERS = [
+    *("_axes", "_record_files", "_tables", "lr_rules", "plots", "rate_plots", "rate_records"),
+    *("records", "search_records"),
+]
 
 
 @pytest.mark.parametrize("module", ["_checks", "_files", "_progress_text", *READERS])

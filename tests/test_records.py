@@ -19,6 +19,7 @@ RUN = History(
     stopped_epoch=2,
     stop_reason="early_stopping",
     engine="steps: 150 batches a call",
+    speed={0: "steps", 4: "compiled"},
     seed=42,
 )
 
@@ -429,3 +430,9 @@ def test_a_history_is_saved_as_json_and_says_so(tmp_path):
         f'`History.save`: `path` must end in ".json": write "{tmp_path / "run.json"}". '
         f"Received: path='{tmp_path / 'run.csv'}'."
     )
+
+
+def test_a_file_from_before_there_was_a_speed_in_it_still_loads(tmp_path):
+    path = History.of({"loss": [0.5]}).save(tmp_path / "h.json")
+    path.write_text(path.read_text().replace('"speed": {},', ""))
+    assert History.load(path).speed == {}

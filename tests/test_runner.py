@@ -85,3 +85,23 @@ def test_where_a_run_like_it_had_ended_it_looks_for_itself(looks):
     assert [left for left, *_ in looks] == [7]
     fitted()
     assert [left for left, *_ in looks] == [7, 5, 1]
+
+
+def test_the_speed_in_its_history_repeats_a_run_that_changed_to_the_bit(looks, monkeypatch):
+    changed, model = fitted()
+    assert changed.speed == {0: "steps", 4: "compiled"}
+    monkeypatch.setattr(choice, "_plans", {})
+    again, same = fitted(changed.speed)
+    assert (again.speed, again.history["loss"]) == (changed.speed, changed.history["loss"])
+    for one, other in zip(model.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_that_ends_before_it_would_have_changed_tells_only_the_way_it_took():
+    history, _ = fitted({0: "steps", 4: "compiled"}, epochs=4)
+    assert history.speed == {0: "steps"}
+
+
+def test_a_way_that_cannot_be_had_is_not_told_as_taken():
+    history, _ = fitted({0: "compiled"}, epochs=1, batch_size=100)
+    assert history.speed == {0: "steps"}
