@@ -118,21 +118,24 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def needs(module: str, *, extra: str, function: str) -> ModuleType:
+def needs(module: str, *, extra: str, function: str, install: str | None = None) -> ModuleType:
     """Imports an optional package, or raises with the line that installs it.
 
     Args:
         module: The module to import, such as `"sklearn.datasets"`.
         extra: The extra of this package that brings it.
         function: The public call that needs it.
+        install: What to install in place of the extra.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = {"sklearn": "scikit-learn"}.get(module.split(".")[0], module.split(".")[0])
+        name = module.split(".")[0]
+        package = {"sklearn": "scikit-learn", "keras_tuner": "keras-tuner"}.get(name, name)
+        line = install or f"'kerastrain[{extra}]'"
         raise ImportError(
             f"`{function}` needs {package}, which is not installed. "
-            f"Install it with: pip install 'kerastrain[{extra}]'"
+            f"Install it with: pip install {line}"
         ) from error
 
 

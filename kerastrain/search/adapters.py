@@ -1,8 +1,10 @@
 """What any library that minimises a function needs: a function from parameters to a number."""
 
+import contextlib
 import copy
 import dataclasses
 import math
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +18,9 @@ from kerastrain.models import Builder
 from kerastrain.records import PER_EPOCH_FACTS, History
 from kerastrain.search.parameters import Routed, routed
 from kerastrain.training import build_and_fit, generators_left_alone
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Keras draws the first weights from generators that all threads share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +75,11 @@ class Objective:
             "params": {**self.always.params, **found.params},
             "callbacks": [*callbacks, _AfterFirstEpoch(self._name_in)],
         }
-        # A search that draws from the global generators would draw the same after every run.
-        with generators_left_alone():
+        # A seeded run seeds the global generators, and a search that draws from them would draw the
+        # same after every run. Without a seed `build_and_fit` draws one there, and that must count.
+        is_seeded = arguments["seed"] is not None
+        alone = generators_left_alone() if is_seeded else contextlib.nullcontext()
+        with _ONE_AT_A_TIME, alone:
             _, history = build_and_fit(self.builder, self.data, **arguments)
         if history.stop_reason == "interrupted":
             raise KeyboardInterrupt
@@ -114,7 +122,7 @@ def objective(
         mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric's name.
         params: The builder's parameters that stay the same.
         seed: Of every run, so that nothing but the parameters makes a difference; `None` draws
-            another one each time. Python's and NumPy's generators stay as they are either way.
+            another one each time. A seed leaves Python's and NumPy's own generators as they are.
         lost: What a run counts that is lost to NaN; scikit-optimize takes no infinity.
         verbose: As in `fit`.
         **arguments: More of `build_and_fit` for every run, such as `epochs` or `patience`.
