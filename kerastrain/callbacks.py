@@ -4,6 +4,7 @@ What they return works in `model.fit` as in `kerastrain.fit`. They add to Keras 
 needs: a monitor that isn't there raises where Keras would warn and never act.
 """
 
+import copy
 import math
 import os
 import pathlib
@@ -299,7 +300,9 @@ def tensorboard(
     return keras.callbacks.TensorBoard(log_dir=os.fspath(log_dir), **arguments)
 
 
-def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> str:
+def known_monitor(
+    monitor: str, logs: Mapping[str, Any], *, function: str, argument: str = "monitor"
+) -> str:
     """Returns the name under which `logs` has the monitor, or raises, listing what there is.
 
     Example:
@@ -311,7 +314,21 @@ def known_monitor(monitor: str, logs: Mapping[str, Any], *, function: str) -> st
     prefix = "val_" if isinstance(monitor, str) and monitor.startswith("val_") else ""
     synonyms = {"acc": "accuracy", "accuracy": "acc"}
     name = prefix + synonyms.get(str(monitor).removeprefix(prefix), "")
-    return name if name in logs else one_of(function, "monitor", monitor, sorted(logs))
+    return name if name in logs else one_of(function, argument, monitor, sorted(logs))
+
+
+def copies(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns copies of callbacks, for a run of their own; the models that they hold stay behind.
+
+    Example:
+        >>> mine = early_stopping()
+        >>> copies([mine])[0] is mine
+        False
+    """
+    flat = [] if callbacks is None else keras.tree.flatten(callbacks)
+    models = [getattr(callback, "model", None) for callback in flat]
+    # What deepcopy has in its memo it takes for copied.
+    return copy.deepcopy(flat, {id(model): "a model" for model in models if model is not None})
 
 
 def rises(monitor: str) -> bool:

@@ -29,9 +29,10 @@ from kerastrain.models import (
     compiled_model_checked,
     parameters_from_data,
 )
-from kerastrain.progress import progress_callback, say
+from kerastrain.progress import progress_callback
 from kerastrain.records import History
 from kerastrain.sources import Source, first_rows, source_for
+from kerastrain.surfaces import say
 from kerastrain.tasks import class_of_each_row, classes_in, compile_for_task
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
