@@ -41,6 +41,22 @@ class State:
     epochs_run: int = 0
     note: str = ""
 
+    def bar(self, width: int) -> str:
+        """Returns the bar and, on a second line, the metrics."""
+        return bar_text(self, width)
+
+    def html(self) -> str:
+        """Returns the same for a notebook."""
+        return bar_html(self)
+
+    def line(self) -> str:
+        """Returns the line of an epoch that has ended."""
+        return epoch_line(self)
+
+    def summary(self) -> str:
+        """Returns the line that stays when training has ended."""
+        return summary(self)
+
 
 def bar_text(state: State, width: int) -> str:
     """Returns the bar and, on a second line, the metrics, each within `width` characters.
@@ -54,26 +70,36 @@ def bar_text(state: State, width: int) -> str:
         loss 0.5000
     """
     head, *facts = _facts(state)
-    while facts and width - len(head) - len(_joined(facts)) - 2 < 10:
+    while facts and width - len(head) - len(joined(facts)) - 2 < 10:
         facts.pop()
-    room = min(width - len(head) - len(_joined(facts)) - 2, width // 4)
-    full, half = divmod(math.floor(state.fraction * room * 2), 2)
-    bar = ("━" * full + "╸" * half).ljust(room, "─")
+    room = min(width - len(head) - len(joined(facts)) - 2, width // 4)
+    bar = drawn_bar(state.fraction, room)
     metrics = _metrics(state)
-    if len(_joined(metrics)) > width and metrics[-1].startswith("learning_rate "):
+    if len(joined(metrics)) > width and metrics[-1].startswith("learning_rate "):
         metrics.pop()  # It seldom changes, and is no measure of the model: no dots for it.
-    while metrics and len(_joined(metrics)) > width:
+    while metrics and len(joined(metrics)) > width:
         metrics = [*metrics[: -2 if metrics[-1] == "…" else -1], "…"] if metrics[1:] else []
-    return f"{head} {bar} {_joined(facts)}"[:width].rstrip() + "\n" + _joined(metrics)
+    return f"{head} {bar} {joined(facts)}"[:width].rstrip() + "\n" + joined(metrics)
+
+
+def drawn_bar(fraction: float, width: int) -> str:
+    """Returns a bar of so many characters.
+
+    Example:
+        >>> drawn_bar(0.5, 5)
+        '━━╸──'
+    """
+    full, half = divmod(math.floor(fraction * width * 2), 2)
+    return ("━" * full + "╸" * half).ljust(width, "─")
 
 
 def bar_html(state: State) -> str:
     """Returns the bar and, on a second line, the metrics, as HTML without colours of its own."""
-    metrics = html.escape(_joined(_metrics(state))) or "&nbsp;"  # Keeps the line's height.
+    metrics = html.escape(joined(_metrics(state))) or "&nbsp;"  # Keeps the line's height.
     return (
         '<div style="font-variant-numeric: tabular-nums">'
         f'<progress value="{state.fraction:.4f}" max="1" style="width: 20em"></progress> '
-        f"{html.escape(_joined(_facts(state)))}<br>{metrics}</div>"
+        f"{html.escape(joined(_facts(state)))}<br>{metrics}</div>"
     )
 
 
@@ -87,8 +113,8 @@ def epoch_line(state: State) -> str:
         Epoch  7/20 · 0.50 s · loss 0.3123 · accuracy 0.8810 · best
     """
     mark = "best" if state.best and state.best[1] == state.epoch else ""
-    seconds = _duration(state.epoch_seconds or 0.0)
-    return _joined([_epoch(state), seconds, *_metrics(state), mark])
+    seconds = duration(state.epoch_seconds or 0.0)
+    return joined([_epoch(state), seconds, *_metrics(state), mark])
 
 
 def summary(state: State) -> str:
@@ -102,12 +128,12 @@ def summary(state: State) -> str:
     epochs = "1 epoch" if state.epochs_run == 1 else f"{state.epochs_run} epochs"
     # With no best, as where all was NaN, the last metrics say what there is to say.
     results = [_best(state, "in the {}")] if state.best else _metrics(state)
-    return _joined([f"{epochs} in {_duration(state.seconds)}", *results, state.note])
+    return joined([f"{epochs} in {duration(state.seconds)}", *results, state.note])
 
 
 def _facts(state: State) -> list[str]:
     """Returns where the run is, in per cent, the time left, and the best, if there is one."""
-    left = "-:--" if state.left is None else _clock(state.left)
+    left = "-:--" if state.left is None else clock(state.left)
     return [_epoch(state), f"{state.fraction:4.0%}", f"{left} left", _best(state, "({})")]
 
 
@@ -117,7 +143,7 @@ def _epoch(state: State) -> str:
 
 def _best(state: State, where: str) -> str:
     name, epoch, value = state.best or ("", 0, 0.0)
-    return f"best {name} {_number(value)} {where.format(ordinal(epoch))}" if state.best else ""
+    return f"best {name} {number(value)} {where.format(ordinal(epoch))}" if state.best else ""
 
 
 def ordinal(number: int) -> str:
@@ -139,21 +165,22 @@ def _metrics(state: State) -> list[str]:
         stem = name.removeprefix("val_")
         return name == "learning_rate", stem != "loss", stem, name != stem
 
-    shown = {name: _number(value) for name, value in state.metrics.items() if name != "seconds"}
+    shown = {name: number(value) for name, value in state.metrics.items() if name != "seconds"}
     if "learning_rate" in shown:
         shown["learning_rate"] = f"{state.metrics['learning_rate']:.3g}"  # 0.001, not 0.0010.
     return [f"{name} {shown[name]}" for name in sorted(shown, key=rank)]
 
 
-def _joined(parts: Iterable[str]) -> str:
+def joined(parts: Iterable[str]) -> str:
+    """Returns what is there of some words, with dots between."""
     return " · ".join(filter(None, parts))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Returns a number, in six characters where they show it well, so that it stands still.
 
     Example:
-        >>> [_number(value) for value in (0.33121, 12.3456, 1234.5, 0.0, 0.00012, math.nan)]
+        >>> [number(value) for value in (0.33121, 12.3456, 1234.5, 0.0, 0.00012, math.nan)]
         ['0.3312', '12.346', '1234.5', '0.0000', '0.00012', 'nan']
     """
     size = abs(value)
@@ -162,19 +189,20 @@ def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Returns a time that has passed.
 
     Example:
-        >>> [_duration(seconds) for seconds in (0.52, 12.3, 125, 3720)]
+        >>> [duration(seconds) for seconds in (0.52, 12.3, 125, 3720)]
         ['0.52 s', '12.3 s', '2:05', '1:02:00']
     """
     if seconds < 59.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    return _clock(seconds)
+    return clock(seconds)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Returns a time as hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

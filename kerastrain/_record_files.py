@@ -35,7 +35,7 @@ def save_record(path: str | os.PathLike[str], kind: str, fields: Mapping[str, An
     if path.suffix != ".json":
         must = f'end in ".json": write "{path.with_suffix(".json")}"'
         raise invalid(f"{kind}.save", "path", must, f"path={os.fspath(path)!r}")
-    whole = {"format": f"kerastrain.{kind}", "version": VERSION, **_to_json(fields)}
+    whole = {"format": f"kerastrain.{kind}", "version": VERSION, **to_json(fields)}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
     return path
@@ -90,11 +90,17 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise UnreadableError("not text") from error
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
+    """Returns numbers, strings, and lists and dicts of them, as JSON has words for them.
+
+    Example:
+        >>> to_json({"loss": (0.5, math.nan)})
+        {'loss': [0.5, 'NaN']}
+    """
     if isinstance(value, Mapping):
-        return {key: _to_json(item) for key, item in value.items()}
+        return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_json(item) for item in value]
+        return [to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

@@ -17,8 +17,8 @@ from kerastrain.architecture import layers_of
 from kerastrain.building import unpacked
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder, builder_of
-from kerastrain.progress import say
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
+from kerastrain.surfaces import say
 from kerastrain.training import Trained, build_and_fit, fit
 
 SIZES = (32, 128, 512, 2048, 8192)

@@ -4,6 +4,7 @@ What they return works in `model.fit` as in `kerastrain.fit`. They add to Keras 
 needs: a monitor that isn't there raises where Keras would warn and never act.
 """
 
+import copy
 import math
 import os
 import pathlib
@@ -346,6 +347,20 @@ def direction(metric: str, mode: str = "auto", *, function: str) -> str:
         must = f"be 'min' or 'max' for a metric whose name doesn't tell, such as {metric!r}"
         raise invalid(function, "mode", must, f"mode={mode!r}")
     return told
+
+
+def copies(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns copies of callbacks, for a run of their own; the models that they hold stay behind.
+
+    Example:
+        >>> mine = early_stopping()
+        >>> copies([mine])[0] is mine
+        False
+    """
+    flat = [] if callbacks is None else keras.tree.flatten(callbacks)
+    models = [getattr(callback, "model", None) for callback in flat]
+    # What deepcopy has in its memo it takes for copied.
+    return copy.deepcopy(flat, {id(model): "a model" for model in models if model is not None})
 
 
 def rises(monitor: str) -> bool:

@@ -5,34 +5,17 @@ surface (terminal, notebook, printed lines) says it, in the words of `_progress_
 """
 
 import dataclasses
-import html
 import math
 import numbers
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import keras
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
-from kerastrain._checks import invalid, show
-from kerastrain._progress_text import (
-    State,
-    bar_html,
-    bar_text,
-    encodable,
-    epoch_line,
-    ordinal,
-    summary,
-)
-
-VERBOSE = ("auto", 0, 1, 2)
-"""What `verbose` may be: chosen by where the output goes, silent, a bar, a line an epoch."""
+from kerastrain._progress_text import State, ordinal
+from kerastrain.surfaces import Surface, checked_verbose, say, surface_for
 
 
 def progress_callback(
@@ -65,26 +48,17 @@ def progress_callback(
         >>> progress_callback(0, epochs=20) is None
         True
     """
-    if verbose not in VERBOSE:
-        must = f"be one of {', '.join(map(repr, VERBOSE))}"
-        kind = ValueError if isinstance(verbose, str | int) else TypeError
-        raise invalid("fit", "verbose", must, f"verbose={show(verbose)}", kind=kind)
+    checked_verbose("fit", verbose)
     if verbose == 0:
         return None
-    surface: _Surface = _Lines()
-    if verbose != 2 and _in_notebook():
-        surface = _Notebook()
-    elif verbose != 2 and _in_terminal():
-        surface = _Terminal()
     return Progress(
-        surface, epochs=epochs, steps=steps, best=best, stopped=stopped, announces=verbose == 1
+        surface_for(verbose),
+        epochs=epochs,
+        steps=steps,
+        best=best,
+        stopped=stopped,
+        announces=verbose == 1,
     )
-
-
-def say(verbose: str | int, text: str) -> None:
-    """Prints a line, unless `verbose` asks for silence."""
-    if verbose != 0:
-        _print(text)
 
 
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types.
@@ -99,7 +73,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def __init__(
         self,
-        surface: "_Surface",
+        surface: Surface,
         *,
         epochs: int,
         steps: int | None,
@@ -117,7 +91,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def announce(self, text: str) -> None:
         """Says something in a line of its own, where `verbose=1` was asked for."""
         if self._announces:
-            _print(text)
+            say(1, text)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the clock."""
@@ -210,98 +184,6 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         return batches * (now - time) / (self._position - position)
 
 
-class _Surface(Protocol):
-    """Where progress is shown."""
-
-    interval: ClassVar[float | None]
-    """Seconds between two updates; `None` for one at each epoch's end and no other."""
-
-    def update(self, state: State) -> None: ...
-
-    def close(self, state: State) -> None: ...
-
-
-class _Lines:
-    """A printed line an epoch: plain text for files and logs."""
-
-    interval: ClassVar[float | None] = None
-
-    def update(self, state: State) -> None:
-        _print(epoch_line(state))
-
-    def close(self, state: State) -> None:
-        _print(summary(state))
-
-
-class _Terminal:
-    """Two lines at the foot of a terminal; what others print scrolls by above them."""
-
-    interval: ClassVar[float | None] = 0.1
-
-    def __init__(self) -> None:
-        self._live: Live | None = None
-
-    def update(self, state: State) -> None:
-        if self._live is None:
-            console = Console(force_terminal=True, force_jupyter=False)
-            # Transient, as the summary takes the bar's place; no thread, as we say when to draw.
-            self._live = Live(console=console, transient=True, auto_refresh=False)
-            self._live.start()
-        console = self._live.console
-        lines = encodable(bar_text(state, console.width), console.encoding)
-        text = Text(lines, no_wrap=True, overflow="crop")
-        text.highlight_regex("[━╸]+", "cyan")
-        text.highlight_regex("─+", "dim")
-        self._live.update(text, refresh=True)
-
-    def close(self, state: State) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-        _print(summary(state))
-
-
-class _Notebook:
-    """HTML that is replaced in place, in the notebook's own colours, and plain text beside it."""
-
-    interval: ClassVar[float | None] = 0.2
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def update(self, state: State) -> None:
-        self._show(bar_html(state), bar_text(state, 100))
-
-    def close(self, state: State) -> None:
-        self._show(f"<div>{html.escape(summary(state))}</div>", summary(state))
-        self._handle = None
-
-    def _show(self, as_html: str, as_text: str) -> None:
-        from IPython.display import display  # Only a notebook is sure to have it.
-
-        forms = {"text/html": as_html, "text/plain": as_text}
-        if self._handle is None:
-            self._handle = display(forms, raw=True, display_id=True)
-        else:
-            self._handle.update(forms, raw=True)
-
-
 def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Returns the plain numbers of Keras's logs; a metric may also log an array."""
     return {k: float(v) for k, v in (logs or {}).items() if isinstance(v, numbers.Real)}
-
-
-def _print(text: str) -> None:
-    print(encodable(text, getattr(sys.stdout, "encoding", None) or "utf-8"), flush=True)
-
-
-def _in_terminal() -> bool:
-    isatty = getattr(sys.stdout, "isatty", None)
-    return bool(isatty and isatty()) and os.environ.get("TERM") not in ("dumb", "unknown")
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    # IPython in a terminal has a shell as well; only one behind a notebook has a kernel.
-    return getattr(shell, "kernel", None) is not None

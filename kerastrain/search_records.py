@@ -73,7 +73,7 @@ class Trial:
 
     def __repr__(self) -> str:
         what = f"{self.value:.4g}" if self.state == "complete" else f"{self.state}, {self.reason}"
-        return f"<Trial {self.number}: {what} with {_words(self.params)}>"
+        return f"<Trial {self.number}: {what} with {words_for(self.params)}>"
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> Self:
@@ -266,12 +266,27 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, _PLAIN) else show(value)
 
 
+def is_plain(value: Any) -> bool:
+    """Tells whether a record can keep a value itself, and not only its text."""
+    if isinstance(value, Mapping):
+        return all(map(is_plain, value.values()))
+    return (
+        all(map(is_plain, value)) if isinstance(value, list | tuple) else isinstance(value, _PLAIN)
+    )
+
+
 def _from_json(value: Any) -> Any:
     """Returns a parameter as it was before it was written, where JSON has no word for it."""
     return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
 
 
-def _words(params: Mapping[str, Any]) -> str:
+def words_for(params: Mapping[str, Any]) -> str:
+    """Returns parameters as a reader would write them.
+
+    Example:
+        >>> words_for({"units": 64, "learning_rate": 0.0123456})
+        'units=64, learning_rate=0.01235'
+    """
     return ", ".join(f"{name}={_cell(value)}" for name, value in params.items()) or "no parameters"
 
 

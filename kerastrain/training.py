@@ -28,9 +28,10 @@ from kerastrain.models import (
     builder_of,
     compiled_model_checked,
 )
-from kerastrain.progress import progress_callback, say
+from kerastrain.progress import progress_callback
 from kerastrain.records import History
 from kerastrain.sources import Source, source_for
+from kerastrain.surfaces import say
 from kerastrain.tasks import class_of_each_row
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]

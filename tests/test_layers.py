@@ -60,14 +60,36 @@ RANKS = {
     "batch_sizes": 6,
     "search.parameters": 5.5,
     "search.adapters": 6,
-    "search.hypermodels": 6,
+    "surfaces": 0.5,
+    "search.owners": 0,
+    "search.storages": 0.5,
+    "search.samplers": 0.5,
     "search.estimators": 6,
+    "search.folds": 6,
+    "search.spaces": 6.1,
+    "search.hypermodels": 6.2,
+    "search.trials": 6.2,
+    "search.worker": 6.3,
+    "search.crews": 6.3,
+    "search.refits": 6.3,
+    "search.plans": 6.4,
+    "search._bar": 6.5,
+    "search.studies": 6.5,
+    "search.searching": 6.6,
     "search.__init__": 7,
     "__init__": 6.5,
     "__main__": 7,
 }
 # What each module of the search needs beyond what everybody has.
-OPTIONAL = {"search.hypermodels": ["keras_tuner"]}
+OPTIONAL = {
+    "search.crews": ["cloudpickle"],
+    "search.folds": ["sklearn"],
+    "search.hypermodels": ["keras_tuner"],
+    "search.samplers": ["optuna"],
+    "search.storages": ["optuna"],
+    "search.studies": ["optuna"],
+    "search.worker": ["cloudpickle"],
+}
 FILES = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
 CODE = [path for path in FILES if path.parts[0] != "embedded"]  # Data only.
 MODULES = sorted(".".join(path.with_suffix("").parts) for path in CODE)

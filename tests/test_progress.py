@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from kerastrain import progress
-from kerastrain.progress import Progress, State, bar_html, bar_text, epoch_line, summary
+from kerastrain import progress, surfaces
+from kerastrain._progress_text import State, bar_html, bar_text, epoch_line, summary
+from kerastrain.progress import Progress
 
 METRICS = {"accuracy": 0.881, "loss": 0.31234, "val_accuracy": 0.8812, "val_loss": 0.331}
 BEST = ("val_loss", 6, 0.3298)
@@ -121,18 +122,18 @@ def test_another_verbose_is_refused_in_one_sentence(verbose, kind, shown):
 @pytest.mark.parametrize("verbose", ["auto", 1])
 def test_a_terminal_and_a_notebook_get_a_bar(monkeypatch, verbose):
     use_terminal(monkeypatch)
-    assert surface_of(verbose) is progress._Terminal
+    assert surface_of(verbose) is surfaces.Terminal
     use_notebook(monkeypatch)
-    assert surface_of(verbose) is progress._Notebook
-    assert surface_of(2) is progress._Lines
+    assert surface_of(verbose) is surfaces.Notebook
+    assert surface_of(2) is surfaces.Lines
 
 
 @pytest.mark.parametrize("verbose", ["auto", 1, 2])
 def test_a_file_and_a_dumb_terminal_get_a_line_an_epoch(monkeypatch, verbose):
-    assert surface_of(verbose) is progress._Lines
+    assert surface_of(verbose) is surfaces.Lines
     use_terminal(monkeypatch)
     monkeypatch.setenv("TERM", "dumb")
-    assert surface_of(verbose) is progress._Lines
+    assert surface_of(verbose) is surfaces.Lines
 
 
 @pytest.mark.parametrize("verbose, printed", [("auto", ""), (1, "So.\n"), (2, "")])
@@ -143,7 +144,7 @@ def test_what_is_announced_is_a_line_where_1_was_asked_for(capsys, verbose, prin
 
 def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
-    assert not progress._in_notebook()
+    assert not surfaces._in_notebook()
 
 
 # What it says
@@ -457,9 +458,9 @@ def test_a_notebook_keeps_one_output_that_ends_as_a_summary(monkeypatch):
         return Handle()
 
     monkeypatch.setattr(display, "display", show)
-    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    monkeypatch.setattr(surfaces, "_in_notebook", lambda: True)
     callback = progress.progress_callback("auto", epochs=3, steps=1)
-    assert isinstance(callback._surface, progress._Notebook)
+    assert isinstance(callback._surface, surfaces.Notebook)
     fit(callback)
     assert "<progress" in shown[0]["text/html"]
     assert "\x1b" not in "".join(forms["text/plain"] for forms in shown)

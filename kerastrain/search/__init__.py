@@ -1,9 +1,13 @@
 """Hyper-parameter search: scikit-learn's, as written for Keras models, and ours on Optuna.
 
 Where things are: `KerasClassifier` and `KerasRegressor` (estimators) make a model builder an
-estimator of scikit-learn's; `objective` (adapters) makes it a function from parameters to a number,
-for any library that minimises one, and `hypermodel` (hypermodels) what Keras Tuner searches. A name
-is imported when it is first asked for, and says how to install the optional package that it needs.
+estimator of scikit-learn's. `search` (searching) is ours, and `refit` (refits) trains again what it
+found: a plan (plans) says what to do, spaces what to try, samplers who suggests and who gives up; a
+crew (crews) runs the trials, here or in workers; a book (studies) keeps them, in storages. For
+other libraries `objective` (adapters) makes a builder a function from parameters to a number, and
+`hypermodel` (hypermodels) what Keras Tuner searches; parameters says who takes which. Optional
+packages are imported when a name that needs them is first asked for; where they are missing, it
+says how to install them.
 """
 
 import importlib
@@ -15,8 +19,14 @@ if TYPE_CHECKING:
     from kerastrain.search.adapters import Objective, objective
     from kerastrain.search.estimators import KerasClassifier, KerasRegressor
     from kerastrain.search.hypermodels import hypermodel
+    from kerastrain.search.refits import refit
+    from kerastrain.search.searching import search
 
-__all__ = ["KerasClassifier", "KerasRegressor", "Objective", "hypermodel", "objective"]
+# fmt: off
+__all__ = [
+    "KerasClassifier", "KerasRegressor", "Objective", "hypermodel", "objective", "refit", "search",
+]
+# fmt: on
 
 _WHERE = {
     "KerasClassifier": ("estimators", "sklearn", "sklearn"),
@@ -24,6 +34,8 @@ _WHERE = {
     "Objective": ("adapters", "", ""),
     "hypermodel": ("hypermodels", "keras_tuner tensorboard", "keras-tuner"),
     "objective": ("adapters", "", ""),
+    "refit": ("refits", "optuna", "search"),
+    "search": ("searching", "optuna", "search"),
 }
 """From a public name to its module, the packages that it needs, and the extra that brings them."""
 

@@ -1,7 +1,6 @@
 """What any library that minimises a function needs: a function from parameters to a number."""
 
 import contextlib
-import copy
 import dataclasses
 import math
 import threading
@@ -12,7 +11,7 @@ import keras
 
 from kerastrain._checks import invalid, real_number, seed_number, show
 from kerastrain.building import unpacked
-from kerastrain.callbacks import direction, known_monitor
+from kerastrain.callbacks import copies, direction, known_monitor
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
 from kerastrain.records import PER_EPOCH_FACTS, History
@@ -67,8 +66,7 @@ class Objective:
         """
         found = routed(self.builder, {**_as_dict(params), **named}, function="objective")
         arguments = {**self.always.arguments, **found.arguments}
-        # Each run has its own, or the objective would keep the models that it has made.
-        callbacks = [*keras.tree.flatten(copy.deepcopy(arguments.get("callbacks") or ()))]
+        callbacks = copies(arguments.get("callbacks"))
         if "monitor" not in arguments and not any(map(_stops_early, callbacks)):
             arguments |= {"monitor": self.metric, "mode": self.mode}
         arguments |= {

@@ -2,8 +2,8 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import keras_tuner
@@ -13,20 +13,15 @@ from kerastrain._checks import invalid, one_of, seed_number, show
 from kerastrain.building import Known, build_for, known_of
 from kerastrain.models import Builder
 from kerastrain.records import PER_EPOCH_FACTS, History
-from kerastrain.search.parameters import Routed, as_python, routed
+from kerastrain.search.parameters import Routed, routed
+from kerastrain.search.spaces import ASpace, Space, space_of
 from kerastrain.training import fit, generators_left_alone
-
-_Draw: TypeAlias = Callable[[keras_tuner.HyperParameters], Any]
-ASpace: TypeAlias = Mapping[str, Any] | Callable[[keras_tuner.HyperParameters], Mapping[str, Any]]
 
 _OF_BUILDING = ("a_layer", "learning_rate", "metrics", "optimizer", "task")
 """The arguments of `build_and_fit` that decide on the model."""
 
 _OF_FIT = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
 """Those that train it."""
-
-_DISTRIBUTIONS = ("loguniform", "randint", "reciprocal", "uniform")
-_VALUES = f"lists, ranges or SciPy's {', '.join(_DISTRIBUTIONS)}"
 
 _FUNCTION = "hypermodel"
 
@@ -53,10 +48,9 @@ def hypermodel(
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
-        space: A dict from parameters to lists, ranges, or SciPy's `uniform`, `randint`,
-            `loguniform` and `reciprocal`; or a function of Keras Tuner's `hp` that returns a dict
-            of parameters, as conditional spaces need. Left out, it is what the tuner is given as
-            `hyperparameters`.
+        space: A dict from parameters to lists, ranges or SciPy's distributions; or a function of
+            Keras Tuner's `hp` that returns a dict of parameters, as conditional spaces need. Left
+            out, it is what the tuner is given as `hyperparameters`.
         data: What the builder's shapes and the task are read off, as in `build_and_fit`; the tuner
             makes models before it sees any data. Left out, the builder's parameters and head say
             them.
@@ -88,19 +82,18 @@ def hypermodel(
         must = "be a dict from names to values"
         raise invalid(_FUNCTION, "params", must, f"params={show(params)}", kind=TypeError)
     always = routed(builder, {**fixed, **arguments}, function=_FUNCTION)
-    if space is not None and not callable(space):
-        space = _draws_of(builder, space)
+    read = None if space is None else _read(builder, space)
     seed = None if seed is None else seed_number(_FUNCTION, seed)
     always.arguments.update(seed=seed, verbose=verbose)
     known = Known() if data is None else known_of(data, function=_FUNCTION)
-    return _HyperModel(builder, space, known, always)
+    return _HyperModel(builder, read, known, always)
 
 
 class _HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     """Builds and trains in two calls, as Keras Tuner wants it."""
 
     def __init__(
-        self, builder: str | Builder, space: ASpace | None, known: Known, always: Routed
+        self, builder: str | Builder, space: Space | None, known: Known, always: Routed
     ) -> None:
         super().__init__()
         self._builder, self._space = builder, space
@@ -147,59 +140,48 @@ class _HyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
     def _drawn(self, hp: keras_tuner.HyperParameters) -> Routed:
         """Returns the parameters of a trial, by where they go."""
         if self._space is None:
-            drawn: Mapping[str, Any] = {
-                name: hp.values[name] for name in hp.values if not name.startswith("tuner/")
-            }
-        elif callable(self._space):
-            drawn = self._space(hp)
+            drawn: Any = {n: value for n, value in hp.values.items() if not n.startswith("tuner/")}
         else:
-            drawn = {name: draw(hp) for name, draw in self._space.items()}
+            function = self._space.function
+            drawn = function(hp) if function else self._space.params(_AsTrial(hp))
         if isinstance(drawn, Mapping) and drawn:
-            return routed(self._builder, drawn, function=_FUNCTION)
+            return routed(self._builder, drawn, function=_FUNCTION, argument="space")
         if self._space is None:
             must = "be given, or else the tuner's `hyperparameters`"
             raise invalid(_FUNCTION, "space", must, "neither")
-        must = "return a dict with at least one parameter, as it is a function"
+        must = "return a dict with at least one parameter, where it is a function"
         raise invalid(_FUNCTION, "space", must, show(drawn))
 
 
-def _draws_of(builder: str | Builder, space: Any) -> dict[str, _Draw]:
-    """Returns for each parameter the function that draws it from Keras Tuner's `hp`."""
-    if not isinstance(space, Mapping):
-        must = f"be a dict from parameters to {_VALUES}, or a function of hp that returns a dict"
-        raise invalid(_FUNCTION, "space", must, f"space={show(space)}", kind=TypeError)
-    if not space:
-        raise invalid(_FUNCTION, "space", "name at least one parameter", "space={}")
-    routed(builder, space, function=_FUNCTION)
-    return {name: _draw_of(name, values) for name, values in space.items()}
+def _read(builder: str | Builder, space: Any) -> Space:
+    """Reads a space of any form but the one that the tuner is given itself."""
+    read = space_of(space, function=_FUNCTION)
+    names = dict.fromkeys(read.dimensions or {})
+    routed(builder, names, function=_FUNCTION, argument="space")
+    return read
 
 
-def _draw_of(name: str, values: Any) -> _Draw:
-    received = f"{name}={show(values)}"
-    if isinstance(values, range) and values.step > 0 and values:
-        return lambda hp: hp.Int(name, values[0], values[-1], step=values.step)
-    if isinstance(values, list | tuple | range | np.ndarray):
-        if not len(values):
-            raise invalid(_FUNCTION, "space", "hold at least one value a parameter", received)
-        return _choice_of(name, [as_python(value) for value in values])
-    kind = getattr(getattr(values, "dist", None), "name", "")
-    low, high = values.support() if kind in _DISTRIBUTIONS else (0, 0)
-    if kind == "randint":
-        return lambda hp: hp.Int(name, int(low), int(high))
-    # One that is moved along the axis isn't log-uniform any more: its median tells.
-    if kind == "uniform" or (low > 0 and np.isclose(values.median(), np.sqrt(low * high))):
-        sampling = "linear" if kind == "uniform" else "log"
-        return lambda hp: hp.Float(name, float(low), float(high), sampling=sampling)
-    raise invalid(_FUNCTION, "space", f"hold {_VALUES}", received, kind=TypeError)
+class _AsTrial:
+    """Keras Tuner's `hp` in the words of a trial of Optuna's, which spaces speak."""
 
+    def __init__(self, hp: keras_tuner.HyperParameters) -> None:
+        self._hp = hp
 
-def _choice_of(name: str, values: list[Any]) -> _Draw:
-    """Draws from values of any kind; Keras Tuner knows numbers, strings and booleans, not mixed."""
-    kinds = {type(value) for value in values}
-    if len(kinds) == 1 and kinds <= {int, float, str, bool}:
-        return lambda hp: hp.Choice(name, values)
-    labels = [f"{position}: {show(value)}" for position, value in enumerate(values)]
-    return lambda hp: values[labels.index(hp.Choice(name, labels))]
+    def suggest_categorical(self, name: str, labels: list[Any]) -> Any:
+        """Chooses among values; Keras Tuner takes them of one kind only, so others go by text."""
+        kinds = {type(label) for label in labels}
+        if len(kinds) == 1 and kinds <= {int, float, str, bool}:
+            return self._hp.Choice(name, labels)
+        texts = [show(label) for label in labels]
+        return labels[texts.index(self._hp.Choice(name, texts))]
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int) -> Any:
+        """Chooses a whole number."""
+        return self._hp.Int(name, low, high, step=step)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> Any:
+        """Chooses a number."""
+        return self._hp.Float(name, low, high, sampling="log" if log else "linear")
 
 
 @contextlib.contextmanager

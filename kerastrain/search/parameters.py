@@ -28,7 +28,9 @@ class Routed:
     arguments: dict[str, Any]
 
 
-def routed(builder: str | Builder, params: Mapping[str, Any], *, function: str) -> Routed:
+def routed(
+    builder: str | Builder, params: Mapping[str, Any], *, function: str, argument: str = "params"
+) -> Routed:
     """Sends each parameter to the builder where it has it, else to `build_and_fit` or `fit`.
 
     A builder that takes `**params` gets what nobody else knows. `a_layer` is an argument of
@@ -39,6 +41,7 @@ def routed(builder: str | Builder, params: Mapping[str, Any], *, function: str) 
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
         params: From names to values.
         function: The public function that was given them, named in the errors.
+        argument: Its argument that holds them.
 
     Raises:
         ValueError: If nobody has a parameter of that name; both lists are in the message.
@@ -55,7 +58,7 @@ def routed(builder: str | Builder, params: Mapping[str, Any], *, function: str) 
     for name, value in _named(params, function).items():
         is_theirs = name in theirs or (takes_any and name not in ours)
         if not is_theirs and name not in ours:
-            raise _nobody_knows(name, theirs, ours, function)
+            raise _nobody_knows(name, theirs, ours, function, argument)
         (found.params if is_theirs else found.arguments)[name] = as_python(value)
     return found
 
@@ -105,10 +108,12 @@ def _parameters_of(builder: Builder) -> tuple[list[str], bool]:
     return names, any(one.kind is kinds.VAR_KEYWORD for one in parameters)
 
 
-def _nobody_knows(name: str, theirs: list[str], ours: list[str], function: str) -> Exception:
+def _nobody_knows(
+    name: str, theirs: list[str], ours: list[str], function: str, argument: str
+) -> Exception:
     of_builder = ", ".join(map(repr, theirs)) or "none"
     must = (
         f"be parameters of the builder ({of_builder}) or arguments of build_and_fit "
         f"({', '.join(map(repr, ours))}){nearest(name, [*theirs, *ours])}"
     )
-    return invalid(function, "params", must, repr(name))
+    return invalid(function, argument, must, repr(name))

@@ -1,0 +1,286 @@
+"""Who runs the trials of a search: this process, or worker processes that are kept apart from it.
+
+A crew takes as many trials as it has hands, and hands back what came of one after the other.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from multiprocessing.connection import Client, Connection, wait
+from typing import Protocol
+
+import cloudpickle
+
+from kerastrain.search import trials
+from kerastrain.search.parameters import Routed
+from kerastrain.search.trials import Job, Outcome, Report
+
+_LOOK = 0.2  # s between two looks at the clock and at the workers' memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A trial to run.
+
+    Attributes:
+        number: Its number in the search.
+        routed: Its parameters.
+        seed: What to train it with.
+        report: Hears of its epochs, and decides whether it goes on.
+        best: The best value so far, which decides whether its model is worth keeping.
+    """
+
+    number: int
+    routed: Routed
+    seed: int
+    report: Report
+    best: float | None
+
+
+class Crew(Protocol):
+    """Runs trials."""
+
+    size: int
+    """How many trials it runs at once."""
+
+    def start(self, task: Task) -> None:
+        """Takes a trial."""
+
+    def next_outcome(self) -> tuple[int, Outcome] | None:
+        """Returns what came of the trial that ends next; `None` if none has for a moment."""
+
+
+class Here:
+    """Runs each trial in this process."""
+
+    size = 1
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._tasks: deque[Task] = deque()
+
+    def start(self, task: Task) -> None:
+        """Takes a trial."""
+        self._tasks.append(task)
+
+    def next_outcome(self) -> tuple[int, Outcome] | None:
+        """Runs the trial."""
+        task = self._tasks.popleft()
+        try:
+            outcome = trials.run(self._job, task.routed, seed=task.seed, report=task.report)
+        except trials.WrongCallError as error:
+            raise error.__cause__ or error from None
+        return task.number, outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a trial may use.
+
+    Attributes:
+        seconds: How long it may take; `None` for as long as it likes.
+        megabytes: How much memory its process may hold, in millions of bytes; likewise.
+    """
+
+    seconds: float | None = None
+    megabytes: float | None = None
+
+
+class Workers:
+    """Runs trials in worker processes, which live on between trials.
+
+    A trial that crashes its worker, or uses more than it may, takes only this worker with it.
+    """
+
+    def __init__(self, job: Job, size: int, limits: Limits) -> None:
+        self._job = cloudpickle.dumps(job)
+        self.size, self._limits = size, limits
+        self._workers = [_Worker(self._job, size) for _ in range(size)]
+
+    def start(self, task: Task) -> None:
+        """Gives a trial to a worker that has none, in place of one that died if need be."""
+        number = next(n for n, worker in enumerate(self._workers) if worker.task is None)
+        if not self._workers[number].is_alive:
+            self._workers[number].kill()
+            self._workers[number] = _Worker(self._job, self.size)
+        self._workers[number].begin(task)
+
+    def next_outcome(self) -> tuple[int, Outcome] | None:
+        """Listens to the workers for a moment, and answers them."""
+        busy = {worker.connection: worker for worker in self._workers if worker.task}
+        for connection in wait(list(busy), timeout=_LOOK):
+            worker = busy[connection]  # type: ignore[index]
+            outcome = worker.hear()
+            if outcome is not None:
+                return worker.end(outcome)
+        for worker in busy.values():
+            reason = worker.excess(self._limits)
+            if reason:
+                worker.kill()
+                return worker.end(worker.failure(reason))
+        return None
+
+    def close(self) -> None:
+        """Ends the workers, whatever they are at."""
+        for worker in self._workers:
+            worker.kill()
+
+
+class _Worker:
+    """A worker process, and the trial that it is at."""
+
+    task: Task | None = None
+
+    def __init__(self, job: bytes, size: int) -> None:
+        self._key = secrets.token_bytes(32)
+        self._job = job
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # Open as long as the process is.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "kerastrain.search.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=_environment(size),
+            start_new_session=True,  # Ctrl-C in a terminal goes to the parent alone.
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self._key.hex()}\n")
+        self._process.stdin.flush()
+        self._connected: Connection | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The line to the worker, which answers once it has imported TensorFlow."""
+        if self._connected is None:
+            assert self._process.stdout is not None
+            address = self._process.stdout.readline().strip()
+            if not address:
+                raise RuntimeError(
+                    f"a worker process of the search didn't start: {self._last_words()}"
+                )
+            self._connected = Client(address, authkey=self._key)
+            self._connected.send_bytes(self._job)
+        return self._connected
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def begin(self, task: Task) -> None:
+        """Gives it a trial."""
+        self.task = task
+        self.connection.send_bytes(cloudpickle.dumps((task.routed, task.seed, task.best)))
+        self._began = time.monotonic()
+
+    def hear(self) -> Outcome | None:
+        """Takes what it says: of an epoch, which it waits to be answered, or of the trial's end."""
+        assert self.task is not None
+        try:
+            said = cloudpickle.loads(self.connection.recv_bytes())
+            if isinstance(said, tuple):
+                self.connection.send(self.task.report(*said))
+                return None
+        except (EOFError, ConnectionError):
+            return self.failure(self._how_it_died())
+        if isinstance(said, Exception):
+            raise said
+        return said  # type: ignore[no-any-return]
+
+    def end(self, outcome: Outcome) -> tuple[int, Outcome]:
+        """Frees it for the next trial."""
+        assert self.task is not None
+        number, self.task = self.task.number, None
+        return number, outcome
+
+    def excess(self, limits: Limits) -> str:
+        """Returns what its trial uses more than it may, or nothing."""
+        seconds = time.monotonic() - self._began
+        if limits.seconds is not None and seconds > limits.seconds:
+            return f"it took longer than {limits.seconds:g} s"
+        held = _megabytes(self._process.pid) if limits.megabytes is not None else 0.0
+        if limits.megabytes is not None and held > limits.megabytes:
+            return f"its process held {held:,.0f} MB, more than {limits.megabytes:,g} MB"
+        return ""
+
+    def failure(self, reason: str) -> Outcome:
+        """Returns the outcome of a trial that was cut off."""
+        return Outcome("failed", float("nan"), time.monotonic() - self._began, reason)
+
+    def kill(self) -> None:
+        """Ends the process and all that belongs to it."""
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        for opened in (self._connected, self._process.stdin, self._process.stdout, self._log):
+            with contextlib.suppress(OSError):
+                if opened is not None:
+                    opened.close()
+
+    def _how_it_died(self) -> str:
+        code = self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        words = self._last_words()
+        return f"its process died ({how}){f': {words}' if words else ''}"
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else ""
+
+
+@contextlib.contextmanager
+def crew_of(job: Job, *, jobs: int, limits: Limits) -> Iterator[Crew]:
+    """Makes a crew: this process, or workers where there are several or limits to hold."""
+    if jobs == 1 and limits == Limits():
+        yield Here(job)
+        return
+    workers = Workers(job, jobs, limits)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def _environment(size: int) -> dict[str, str]:
+    """Returns a worker's environment: what this process can import, and its share of the cores."""
+    threads = str(max(1, (os.cpu_count() or 1) // size))
+    ours = {
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONUNBUFFERED": "1",
+    }
+    # Two TensorFlows that take all cores each are no faster than one.
+    shares = {
+        "TF_NUM_INTRAOP_THREADS": threads,
+        "TF_NUM_INTEROP_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    }
+    return {**shares, **os.environ, **ours}
+
+
+def _megabytes(pid: int) -> float:
+    """Returns the memory that a process holds, in millions of bytes; 0 if unknown."""
+    try:
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, ValueError):
+        return _megabytes_by_ps(pid)
+
+
+def _megabytes_by_ps(pid: int) -> float:
+    with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+        command = ["ps", "-o", "rss=", "-p", str(pid)]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout) / 1e3
+    return 0.0

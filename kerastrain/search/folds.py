@@ -1,0 +1,83 @@
+"""Cross-validation: the same rows, split anew for each fold by scikit-learn."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+
+from kerastrain._checks import invalid, show, whole_number
+from kerastrain.building import unpacked
+from kerastrain.data import Rows, is_stream, rows_of
+from kerastrain.tasks import classes_in
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """What `build_and_fit` trains on and validates on in one fold.
+
+    Attributes:
+        train: `(x, y)`.
+        val: `(x, y)`, of which `train` has no row; `None` to train on all rows.
+        task: As in the data that was split.
+        classes: One entry for each class of all the rows, as a fold may lack one; or `None`.
+    """
+
+    train: tuple[Any, Any]
+    val: tuple[Any, Any] | None
+    task: str | None
+    classes: range | None
+
+
+def folds_checked(folds: Any) -> Any:
+    """Returns what was passed as `folds` if it can split rows: a number, or a splitter."""
+    if folds is None or isinstance(folds, BaseCrossValidator) or hasattr(folds, "split"):
+        return folds
+    return whole_number("search", "folds", folds, least=2)
+
+
+def all_rows(data: Any) -> tuple[Rows, str | None, int | None]:
+    """Returns all rows but those of the test, the task, and the number of classes."""
+    (x, y), validation, task, classes = unpacked(data, function="search")
+    if is_stream(x):
+        must = "be arrays where there are folds: a stream can't be split"
+        raise invalid("search", "data", must, f"data={show(data)}")
+    rows = rows_of(x, y, function="search")
+    if validation is not None:
+        more = rows_of(*validation, function="search")
+        rows = Rows(*(_joined(getattr(rows, part), getattr(more, part)) for part in ("x", "y")))
+    return rows, task, classes if task else classes_in(rows.y)
+
+
+def folds_of(data: Any, folds: Any, *, seed: int) -> list[Fold]:
+    """Splits training and validation rows together into folds.
+
+    Args:
+        data: What `load_dataset` returns, or a pair `(x, y)`.
+        folds: How many, of shuffled rows, with the classes in the same proportion in each; or a
+            splitter of scikit-learn's, such as `TimeSeriesSplit(5)`.
+        seed: Decides the shuffling.
+    """
+    rows, task, classes = all_rows(data)
+    labels = np.asarray(rows.y)
+    if isinstance(folds, int):
+        if folds > len(rows):
+            must = f"be at most the number of rows ({len(rows)})"
+            raise invalid("search", "folds", must, f"folds={folds}")
+        kind = StratifiedKFold if classes and labels.ndim == 1 else KFold
+        folds = kind(folds, shuffle=True, random_state=seed)
+    every = None if classes is None else range(classes)
+    return [
+        Fold(_pair(rows, trained), _pair(rows, held_out), task, every)
+        for trained, held_out in folds.split(np.zeros(len(rows)), labels)
+    ]
+
+
+def _pair(rows: Rows, positions: np.ndarray) -> tuple[Any, Any]:
+    taken = rows.take(positions)
+    return taken.x, taken.y
+
+
+def _joined(some: Any, more: Any) -> Any:
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), some, more)

@@ -1,0 +1,63 @@
+"""Who is at work on a trial: a search in this process, or in another one that may have died."""
+
+import os
+import pathlib
+import platform
+import uuid
+
+_at_work: set[str] = set()
+"""The searches of this process that go on."""
+
+
+def here() -> str:
+    """Returns a new name for a search in this process, which says where it is."""
+    owner = f"{platform.node()} {os.getpid()} {_birth(os.getpid())} {uuid.uuid4().hex[:8]}"
+    _at_work.add(owner)
+    return owner
+
+
+def leave(owner: str) -> None:
+    """Notes that a search of this process has ended."""
+    _at_work.discard(owner)
+
+
+def is_gone(owner: str | None) -> bool:
+    """Tells whether a search has ended, for sure: one on another machine is taken for alive.
+
+    Example:
+        >>> mine = here()
+        >>> is_gone(mine)
+        False
+        >>> leave(mine)
+        >>> is_gone(mine)
+        True
+    """
+    if owner is None:
+        return False
+    node, pid, birth, _ = owner.rsplit(" ", 3)
+    if node != platform.node():
+        return False
+    if int(pid) == os.getpid() and birth == _birth(os.getpid()):
+        return owner not in _at_work
+    return not _is_alive(int(pid)) or _birth(int(pid)) != birth
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # Where signal 0 isn't a question.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _birth(pid: int) -> str:
+    """Returns when a process began, in a system's own unit, as numbers are given anew; or "-"."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return "-"
+    return stat.rpartition(")")[2].split()[19]

@@ -1,0 +1,208 @@
+"""What a search is to do: every argument checked, and every default decided, before it begins."""
+
+import dataclasses
+import math
+from typing import Any
+
+from kerastrain._checks import invalid, one_of, real_number, seed_number, show, whole_number
+from kerastrain.building import unpacked
+from kerastrain.callbacks import MODES, rises
+from kerastrain.data import is_stream
+from kerastrain.models import builder_of
+from kerastrain.search.crews import Limits
+from kerastrain.search.folds import folds_checked
+from kerastrain.search.parameters import arguments_of_training, routed
+from kerastrain.search.samplers import Judge, judge_of, sampler_checked
+from kerastrain.search.spaces import ASpace, Space, space_of
+from kerastrain.search.trials import Job
+from kerastrain.search_records import is_plain, plain
+
+_TRIALS = 20
+_HELD_OUT = 0.2  # of the rows, where nothing says what to validate on
+_DECIDED = ("builder", "mode", "monitor", "params", "seed", "verbose")
+"""Arguments of `build_and_fit` that the search has of its own, or decides itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a search is to do.
+
+    Attributes:
+        job: What all trials have in common.
+        space: What they may try.
+        trials: How many there will be, those in the storage counted.
+        epochs: Of a trial at most, in all its folds.
+        sampler: Who suggests.
+        judge: Who gives up trials.
+        jobs: How many run at once.
+        limits: What a trial may use.
+        timeout: Seconds for the search; `None` for as long as it takes.
+        seed: As it was given.
+        test_data: What to test the best model on, or `None`.
+        settings: What the result is to say of all this, in numbers and strings.
+    """
+
+    job: Job
+    space: Space
+    trials: int
+    epochs: int
+    sampler: Any
+    judge: Judge
+    jobs: int
+    limits: Limits
+    timeout: float | None
+    seed: int | None
+    test_data: Any
+    settings: dict[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same for trials to stand in one table."""
+        names = None if self.space.dimensions is None else sorted(self.space.dimensions)
+        return {
+            "metric": self.job.metric,
+            "mode": self.job.mode,
+            "seed": self.seed,
+            "folds": self.settings["folds"],
+            "parameters": names,
+        }
+
+
+def plan_of(
+    job: Job,
+    space: ASpace,
+    *,
+    trials: int | None,
+    sampler: Any,
+    pruner: Any,
+    jobs: int,
+    limits: Limits,
+    timeout: float | None,
+    seed: int | None,
+    test_data: Any,
+) -> Plan:
+    """Checks the arguments of `search`, as far as that goes without training, and completes them.
+
+    Raises:
+        ValueError: If a value is out of range.
+        TypeError: If something is of the wrong kind.
+    """
+    read = space_of(space)
+    builder_of(job.builder, function="search", argument="builder")
+    _check_names(job, read)
+    job = _completed(job)
+    epochs = _most_epochs(job, read)
+    limits = Limits(
+        _above_0("trial_timeout", limits.seconds), _above_0("trial_megabytes", limits.megabytes)
+    )
+    return Plan(
+        job,
+        read,
+        _trials(trials, sampler, read),
+        epochs,
+        sampler_checked(sampler),
+        judge_of(pruner, epochs=epochs),
+        _jobs(jobs, limits, job),
+        limits,
+        _above_0("timeout", timeout),
+        None if seed is None else seed_number("search", seed),
+        getattr(job.data, "test", None) if test_data is None else test_data,
+        _settings(job, sampler, pruner),
+    )
+
+
+def _check_names(job: Job, space: Space) -> None:
+    allowed = sorted(set(arguments_of_training()) - set(_DECIDED))
+    for name in job.arguments:
+        one_of("search", "arguments", name, allowed)
+    names = dict.fromkeys(space.dimensions or {})
+    found = routed(job.builder, names, function="search", argument="space")
+    for name in names:
+        if name in _DECIDED and name in found.arguments:
+            must = f"not hold what the search itself decides ({', '.join(map(repr, _DECIDED))})"
+            raise invalid("search", "space", must, repr(name))
+        if name in job.params or (name in job.arguments and name not in ("epochs",)):
+            must = "not hold what is given as the same for all trials"
+            raise invalid("search", "space", must, f"{name!r} in both")
+
+
+def _completed(job: Job) -> Job:
+    """Decides the direction, what to validate on, and checks what belongs to that."""
+    if not isinstance(job.metric, str):
+        must, received = "be the name of a metric", f"metric={show(job.metric)}"
+        raise invalid("search", "metric", must, received, kind=TypeError)
+    mode = one_of("search", "mode", job.mode, MODES)
+    if mode == "auto":
+        mode = "max" if rises(job.metric) else "min"
+    arguments = dict(job.arguments)
+    arguments["epochs"] = whole_number("search", "epochs", arguments["epochs"], least=1)
+    given = [n for n in ("validation_data", "validation_split") if arguments.get(n) is not None]
+    (x, _), validation, _, _ = unpacked(job.data, function="search")
+    folds = folds_checked(job.folds)
+    if folds is not None and given:
+        must = "be left out where there are `folds`, which say what to validate on"
+        raise invalid("search", given[0], must, f"{given[0]} and folds={show(folds)}")
+    if folds is not None and arguments.get("sample_weight") is not None:
+        must = "be left out where there are `folds`"
+        raise invalid("search", "sample_weight", must, f"sample_weight and folds={show(folds)}")
+    if folds is None and validation is None and not given:
+        if is_stream(x):
+            must = "be given, or else `folds`, where the data are a stream"
+            raise invalid("search", "validation_data", must, f"data={show(job.data)}")
+        arguments["validation_split"] = _HELD_OUT
+    return dataclasses.replace(job, mode=mode, arguments=arguments)
+
+
+def _most_epochs(job: Job, space: Space) -> int:
+    """Returns how many epochs a trial can have, in all its folds."""
+    dimension = (space.dimensions or {}).get("epochs")
+    choices = [n for n in getattr(dimension, "labels", ()) if isinstance(n, int)]
+    epochs = max(choices or [int(getattr(dimension, "high", job.arguments["epochs"]))])
+    return epochs * _number_of(job.folds)
+
+
+def _number_of(folds: Any) -> int:
+    if folds is None or isinstance(folds, int):
+        return folds or 1
+    return int(folds.get_n_splits())
+
+
+def _trials(trials: int | None, sampler: Any, space: Space) -> int:
+    count = None if trials is None else whole_number("search", "trials", trials, least=1)
+    if sampler != "grid":
+        return _TRIALS if count is None else count
+    if not math.isfinite(space.size):
+        must = "be a dict of lists or ranges for sampler='grid', which tries every combination"
+        raise invalid("search", "space", must, "a function, or a distribution in it")
+    if count is not None and count < space.size:
+        must = f"be at least {space.size} for sampler='grid', the combinations in `space`"
+        raise invalid("search", "trials", must, f"trials={count}")
+    return int(space.size)
+
+
+def _above_0(argument: str, value: Any) -> float | None:
+    return None if value is None else real_number("search", argument, value, above=0)
+
+
+def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
+    count = whole_number("search", "jobs", jobs, least=1)
+    is_apart = count > 1 or limits != Limits()
+    if is_apart and any(
+        is_stream(part) for part in (job.data, job.arguments.get("validation_data"))
+    ):
+        what = f"jobs={count}" if count > 1 else "a limit for trials"
+        must = "be arrays where trials run in processes of their own, to which a stream can't go"
+        raise invalid("search", "data", must, f"data={show(job.data)} and {what}")
+    return count
+
+
+def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:
+    given = {**job.arguments}
+    return {
+        "sampler": plain(sampler),
+        "pruner": plain("none" if pruner is None else pruner),
+        "folds": plain(job.folds),
+        "arguments": plain(given),
+        "params": plain(dict(job.params)),
+        "objects": [n for n, value in {**given, **job.params}.items() if not is_plain(value)],
+    }

@@ -1,0 +1,111 @@
+"""The best model of a search, trained again from its record."""
+
+import statistics
+from typing import Any
+
+from kerastrain._checks import invalid, show
+from kerastrain.models import Builder
+from kerastrain.search.folds import Fold, all_rows
+from kerastrain.search.parameters import Routed, routed
+from kerastrain.search.trials import Job, trained_once
+from kerastrain.search_records import SearchResult, Trial
+from kerastrain.training import Trained, build_and_fit
+
+_OF_VALIDATION = ("validation_data", "validation_split", "patience", "min_delta", "callbacks")
+"""What has no meaning without rows to validate on."""
+
+
+def refit(
+    result: SearchResult,
+    builder: str | Builder,
+    data: Any,
+    *,
+    trial: int | None = None,
+    **arguments: Any,
+) -> Trained:
+    """Trains the model of a trial again, with its parameters, its seed and its speed.
+
+    On the same machine, with the same versions, the metric comes out as recorded, to the bit. After
+    a search with folds, the model is trained on all their rows, for the median of the folds' best
+    epochs, and there is nothing to compare.
+
+    Args:
+        result: What `search` returned, or `SearchResult.load` read.
+        builder: The builder of that search.
+        data: Its data.
+        trial: The trial's number; by default the best one.
+        **arguments: Those of the search that a record can't keep, such as `callbacks`, which have
+            to be given again, and others in place of those that it kept.
+
+    Returns:
+        The model and its history.
+
+    Raises:
+        ValueError: If there is no such trial, or an argument is missing.
+
+    Example:
+        >>> from kerastrain.search import refit, search
+        >>> space = {"units": [8, 16, 32, 64]}
+        >>> data = kerastrain.load_dataset("digits")
+        >>> found = search("dense", space, data, trials=2, epochs=2, seed=1, verbose=0)
+        >>> again = refit(found, "dense", data).history
+        >>> again.best["val_loss"] == found.best_value
+        True
+    """
+    chosen = _chosen(result, trial)
+    return refit_job(chosen, _job_of(result, builder, data, arguments))
+
+
+def refit_job(trial: Trial, job: Job) -> Trained:
+    """Trains the model of a trial again, from what all trials of its search have in common."""
+    parts = routed(job.builder, trial.params, function="refit", argument="result")
+    if job.folds is not None:
+        return _on_all_rows(trial, job, parts)
+    # A run that changed its way in the course of it is repeated as it went.
+    speed = trial.histories[0].speed if trial.histories else {}
+    return trained_once(
+        job, parts, job.data, seed=trial.seed, **({"speed": speed} if speed else {})
+    )
+
+
+def _on_all_rows(trial: Trial, job: Job, parts: Routed) -> Trained:
+    rows, task, classes = all_rows(job.data)
+    given = {**job.arguments, **parts.arguments}
+    kept = {name: value for name, value in given.items() if name not in _OF_VALIDATION}
+    kept |= {"epochs": _epochs(trial), "restore_best": False, "verbose": 0}
+    whole = Fold((rows.x, rows.y), None, task, None if classes is None else range(classes))
+    params = {**job.params, **parts.params}
+    return build_and_fit(job.builder, whole, params=params, seed=trial.seed, **kept)
+
+
+def _chosen(result: SearchResult, number: int | None) -> Trial:
+    if number is None:
+        if result.best is None:
+            raise invalid("refit", "result", "have a complete trial", show(result.trials))
+        return result.best
+    found = next((trial for trial in result.trials if trial.number == number), None)
+    if found is None:
+        must = "be the number of a trial of `result`"
+        raise invalid("refit", "trial", must, f"trial={show(number)}")
+    return found
+
+
+def _job_of(
+    result: SearchResult, builder: str | Builder, data: Any, arguments: dict[str, Any]
+) -> Job:
+    """Puts the search's arguments together again: those of the record, and those given now."""
+    settings = result.settings
+    missing = [name for name in settings.get("objects", ()) if name not in arguments]
+    if missing:
+        must = f"be given again, as a record can't keep it: refit(..., {missing[0]}=...)"
+        received = f"a search with {missing[0]}={settings['arguments'][missing[0]]}"
+        raise invalid("refit", missing[0], must, received)
+    given = {**settings.get("arguments", {}), **arguments}
+    params = {**settings.get("params", {}), **given.pop("params", {})}
+    folds = settings.get("folds")
+    return Job(builder, data, result.metric, result.mode, folds, given, params)
+
+
+def _epochs(trial: Trial) -> int:
+    best = [history.best_epoch for history in trial.histories]
+    return max(1, round(statistics.median(epoch + 1 for epoch in best if epoch is not None)))

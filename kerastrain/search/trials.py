@@ -1,0 +1,195 @@
+"""One trial: a model built with some parameters, trained, and watched while it trains."""
+
+import dataclasses
+import math
+import pickle
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from kerastrain.callbacks import copies, known_monitor
+from kerastrain.models import Builder
+from kerastrain.records import History
+from kerastrain.search.folds import folds_of
+from kerastrain.search.parameters import Routed
+from kerastrain.training import Trained, build_and_fit
+
+Report = Callable[[int, float], str]
+"""Takes the epochs that were trained and the best value so far; returns why to stop, or nothing."""
+
+
+class WrongCallError(Exception):
+    """Wraps an error that every trial would meet, so that the search ends with it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What all trials of a search have in common.
+
+    Attributes:
+        builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
+        data: What `build_and_fit` takes.
+        metric: What decides, as the history names it.
+        mode: "min" or "max".
+        folds: How many folds, a splitter, or `None`.
+        arguments: Those of `build_and_fit` that no trial varies.
+        params: The builder's parameters that no trial varies.
+    """
+
+    builder: str | Builder
+    data: Any
+    metric: str
+    mode: str
+    folds: Any
+    arguments: Mapping[str, Any]
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a trial; see `kerastrain.search_records.Trial`.
+
+    Attributes:
+        model: The trained model; `None` where there are folds, or no value.
+    """
+
+    state: str
+    value: float
+    seconds: float
+    reason: str = ""
+    histories: list[History] = dataclasses.field(default_factory=list)
+    model: Any = dataclasses.field(default=None, compare=False)
+
+
+def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
+    """Trains a model, or one for each fold, and returns what came of it.
+
+    Raises:
+        WrongCallError: If no trial can succeed, such as for a metric that isn't there.
+        KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
+    """
+    watch, start = _Watch(job, report), time.perf_counter()
+    trained: list[Trained] = []
+    try:
+        for data in [job.data] if job.folds is None else folds_of(job.data, job.folds, seed=seed):
+            callbacks = [watch.callback()]
+            trained.append(trained_once(job, routed, data, seed=seed, callbacks=callbacks))
+            if trained[-1].history.stop_reason == "interrupted":
+                raise KeyboardInterrupt
+            watch.end_fold(trained[-1].history)
+            if watch.stopped:
+                break
+    except WrongCallError:
+        raise
+    except Exception as error:  # Whatever a builder or a callback may raise is the trial's end.
+        reason = _in_a_line(error)
+        return Outcome("failed", math.nan, _since(start), reason, [t.history for t in trained])
+    histories = [each.history for each in trained]
+    value = watch.value
+    if not math.isfinite(value):
+        reason = f"no epoch had a finite {job.metric}"
+        return Outcome("failed", math.nan, _since(start), reason, histories)
+    if watch.stopped:
+        return Outcome("pruned", value, _since(start), watch.stopped, histories)
+    model = trained[0].model if job.folds is None else None
+    return Outcome("complete", value, _since(start), "", histories, model)
+
+
+def trained_once(job: Job, routed: Routed, data: Any, *, seed: int, **more: Any) -> Trained:
+    """Trains one model of a job; `more` goes before what the job says."""
+    arguments = {**job.arguments, **routed.arguments}
+    arguments["callbacks"] = [*copies(arguments.get("callbacks")), *more.pop("callbacks", ())]
+    users = arguments["callbacks"]
+    if not any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in users):
+        arguments |= {"monitor": job.metric, "mode": job.mode}
+    params = {**job.params, **routed.params}
+    return build_and_fit(
+        job.builder, data, params=params, seed=seed, **{**arguments, "verbose": 0, **more}
+    )
+
+
+def with_packed_model(outcome: Outcome, mode: str, best: float | None) -> Outcome:
+    """Makes an outcome ready to travel: its model as bytes, if it beats the best one so far."""
+    is_best = best is None or (outcome.value < best if mode == "min" else outcome.value > best)
+    packed = _packed(outcome.model) if outcome.model is not None and is_best else None
+    return dataclasses.replace(outcome, model=packed)
+
+
+def _packed(model: keras.Model) -> bytes | None:
+    """Returns a model as bytes; `None` for one that Keras can't save, to be trained again."""
+    try:
+        return pickle.dumps(model)
+    except Exception:  # Whatever a layer of the user's own may raise.
+        return None
+
+
+class _Watch:
+    """Follows a trial over its folds, and asks after every epoch whether to go on.
+
+    Attributes:
+        stopped: Why the trial was given up; empty if it wasn't.
+    """
+
+    def __init__(self, job: Job, report: Report) -> None:
+        self._metric, self._report = job.metric, report
+        self._name = job.metric  # As the history has it, which may be a longer word.
+        self._better = min if job.mode == "min" else max
+        self._finished: list[float] = []  # The value of each fold that has ended.
+        self._best: float | None = None  # So far, of the fold that is running.
+        self._epochs = 0
+        self.stopped = ""
+
+    @property
+    def value(self) -> float:
+        """The mean over the folds of the best epoch's value; NaN if one has none."""
+        return statistics.fmean(self._finished) if self._finished else math.nan
+
+    def callback(self) -> keras.callbacks.Callback:
+        """Returns what watches one fold."""
+        return _Watcher(self)
+
+    def end_epoch(self, logs: Mapping[str, Any]) -> bool:
+        """Takes in an epoch; tells whether to stop."""
+        self._name = self._name_in(logs)
+        value = float(logs[self._name])
+        if math.isfinite(value):
+            self._best = value if self._best is None else self._better(self._best, value)
+        self._epochs += 1
+        if self._best is not None:
+            self.stopped = self._report(
+                self._epochs, statistics.fmean([*self._finished, self._best])
+            )
+        return bool(self.stopped)
+
+    def end_fold(self, history: History) -> None:
+        """Keeps the fold's value: at the epoch whose weights the model is left with."""
+        self._finished.append(history.best.get(self._name, math.nan))
+        self._best = None
+
+    def _name_in(self, logs: Mapping[str, Any]) -> str:
+        try:
+            return known_monitor(self._metric, logs, function="search", argument="metric")
+        except (TypeError, ValueError) as error:
+            raise WrongCallError from error
+
+
+class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._watch.end_epoch(logs or {}):
+            self.model.stop_training = True
+
+
+def _since(start: float) -> float:
+    return time.perf_counter() - start
+
+
+def _in_a_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]

@@ -1,0 +1,61 @@
+"""A process that runs trials, one after the other; `python -m kerastrain.search.worker` starts it.
+
+It lives on between trials, since importing TensorFlow takes seconds, and ends with its parent,
+however that ends. The parent writes a key to its input, and reads off its output where it listens.
+"""
+
+import os
+import sys
+import threading
+from multiprocessing.connection import Connection, Listener
+from typing import Any
+
+import cloudpickle
+
+from kerastrain.search import trials
+
+
+def main() -> None:
+    """Listens for its parent, and runs what that sends."""
+    key = bytes.fromhex(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    with Listener(authkey=key) as listener:
+        print(listener.address, flush=True)
+        # What a builder prints belongs to the log, as nobody reads the output from here on.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        with listener.accept() as parent:
+            serve(parent)
+
+
+def serve(parent: Connection) -> None:
+    """Takes the job, and then trial after trial, until the parent hangs up."""
+    try:
+        job = cloudpickle.loads(parent.recv_bytes())
+        while True:
+            parent.send_bytes(cloudpickle.dumps(_answer(job, parent)))
+    except (EOFError, ConnectionError):
+        return
+
+
+def _answer(job: trials.Job, parent: Connection) -> Any:
+    """Runs the trial that comes next; returns its outcome, or the error that ends the search."""
+    routed, seed, best = cloudpickle.loads(parent.recv_bytes())
+
+    def report(epochs: int, value: float) -> str:
+        parent.send_bytes(cloudpickle.dumps((epochs, value)))
+        return str(parent.recv())
+
+    try:
+        outcome = trials.run(job, routed, seed=seed, report=report)
+    except trials.WrongCallError as error:
+        return error.__cause__
+    return trials.with_packed_model(outcome, job.mode, best)
+
+
+def _end_with_the_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
