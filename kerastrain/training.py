@@ -261,7 +261,7 @@ def build_and_fit(
     drawn = _drawn(seed)
     with contextlib.ExitStack() as stack:
         if seed is None:
-            stack.enter_context(_generators_left_alone())
+            stack.enter_context(generators_left_alone())
         keras.utils.set_random_seed(drawn)
         model = build(builder, a_layer, **given)
         if model.compiled:
@@ -295,7 +295,7 @@ def _drawn(seed: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _generators_left_alone() -> Iterator[None]:
+def generators_left_alone() -> Iterator[None]:
     """Puts Python's and NumPy's generators back, or runs without a seed would repeat each other."""
     states = random.getstate(), np.random.get_state()
     try:
