@@ -64,7 +64,6 @@ RANKS = {
     "search.owners": 0,
     "search.storages": 0.5,
     "search.samplers": 0.5,
-    "search.estimators": 6,
     "search.folds": 6,
     "search.spaces": 6.1,
     "search.hypermodels": 6.2,
@@ -76,6 +75,11 @@ RANKS = {
     "search._bar": 6.5,
     "search.studies": 6.5,
     "search.searching": 6.6,
+    "search.labels": 5,
+    "search.predictions": 5,
+    "search.estimator_parameters": 6,
+    "search.keras_estimator": 6.2,
+    "search.estimators": 6.4,
     "search.__init__": 7,
     "__init__": 6.5,
     "__main__": 7,
@@ -89,6 +93,10 @@ OPTIONAL = {
     "search.storages": ["optuna"],
     "search.studies": ["optuna"],
     "search.worker": ["cloudpickle"],
+    "search.estimator_parameters": ["sklearn"],
+    "search.estimators": ["sklearn"],
+    "search.keras_estimator": ["sklearn"],
+    "search.labels": ["sklearn"],
 }
 FILES = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")]
 CODE = [path for path in FILES if path.parts[0] != "embedded"]  # Data only.
