@@ -64,7 +64,7 @@ class Scale:
             steps = (1,) if len(tens) > 4 else (1, 3)
             found = [step * 10.0**ten for ten in tens for step in steps]
         else:
-            found = MaxNLocator(5, integer=whole).tick_values(self.low, self.high).tolist()
+            found = list(map(float, MaxNLocator(5, integer=whole).tick_values(self.low, self.high)))
         return [number for number in found if self.low <= number <= self.high]
 
 

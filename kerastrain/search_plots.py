@@ -21,10 +21,15 @@ from matplotlib.ticker import MaxNLocator
 from kerastrain._axes import COLOURS, given_axes
 from kerastrain._checks import invalid, show
 from kerastrain._search_picture import ParameterAxis, SearchPicture, search_picture
-from kerastrain.search_records import SearchResult, cut
+from kerastrain.search_records import SearchResult, Trial, cut
 
 _PANELS = ("value", "importance", "parameters")
 _BEST, _NO_VALUE = COLOURS[3], "0.5"
+_POINT: dict[str, Any] = {"linestyle": "none", "markeredgewidth": 0}
+_LOOKS: dict[str, dict[str, Any]] = {
+    "complete": _POINT | {"marker": "o", "color": COLOURS[0], "alpha": 0.8, "markersize": 5.5},
+    "pruned": _POINT | {"marker": "D", "color": COLOURS[1], "alpha": 0.6, "markersize": 4.5},
+}
 
 
 def plot_search(
@@ -52,7 +57,6 @@ def plot_search(
         TypeError: If an argument is of a kind that can't be drawn.
 
     Example:
-        >>> from kerastrain.search_records import Trial
         >>> trials = [
         ...     Trial(0, {"units": 16}, "complete", 0.5),
         ...     Trial(1, {"units": 64}, "complete", 0.3),
@@ -97,37 +101,28 @@ def _new_axes(coordinates: int) -> list[Axes]:
 
 
 def _draw_values(ax: Axes, picture: SearchPicture) -> None:
-    result, line = picture.result, picture.best_so_far
-    if not result.trials:
+    if not picture.trials:
         _say(ax, "no trials")
         return
-    ring = ax.get_facecolor()
+    line, scale = picture.best_so_far, picture.scale
     if line.numbers:
         style: dict[str, Any] = {"color": COLOURS[2], "linewidth": 1.7, "drawstyle": "steps-post"}
         ax.plot(line.numbers, line.values, label="best so far", **style)
-    looks: dict[str, dict[str, Any]] = {
-        "complete": {"marker": "o", "color": COLOURS[0], "alpha": 0.8},
-        "pruned": {"marker": "D", "color": COLOURS[1], "alpha": 0.6, "markersize": 4.5},
-    }
     for state, points in picture.points.items():
         if points.numbers:
-            look = {"linestyle": "none", "markersize": 5.5, "markeredgewidth": 0} | looks[state]
-            ax.plot(points.numbers, points.values, label=state, **look)
+            ax.plot(points.numbers, points.values, label=state, **_LOOKS[state])
     _draw_beyond(ax, picture)
-    if picture.valueless:
-        _draw_valueless(ax, picture)
-    if picture.best:
-        label = f"best: {picture.best.value:.4g} in trial {picture.best.number}"
-        dot = {"color": _BEST, "markeredgecolor": ring, "markersize": 9, "linestyle": "none"}
-        ax.plot(picture.best.number, picture.best.value, "o", zorder=4, label=label, **dot)
-    if picture.scale:
-        ax.set_yscale("log" if picture.scale.is_log else "linear")
-        ax.set_ylim(picture.scale.at(-0.16 if picture.valueless else -0.07), picture.scale.at(1.07))
+    _draw_valueless(ax, picture)
+    _draw_best(ax, picture.best)
+    if scale:
+        ax.set_yscale("log" if scale.is_log else "linear")
+        ax.set_ylim(scale.at(-0.16 if picture.valueless else -0.07), scale.at(1.07))
     else:
         ax.set_yticks([])
-    ax.set(xlabel="trial", ylabel=_folded(result.metric, 34, 2))
+    ax.set(xlabel="trial", ylabel=_folded(picture.result.metric, 34, 2))
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    _draw_legend_above(ax)
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
+    ax.legend(frameon=False, fontsize="small", columnspacing=1.2, handletextpad=0.5, **place)
 
 
 def _draw_beyond(ax: Axes, picture: SearchPicture) -> None:
@@ -143,27 +138,28 @@ def _draw_beyond(ax: Axes, picture: SearchPicture) -> None:
     ]
     if beyond:
         edge, marker = (high, "^") if picture.result.mode == "min" else (low, "v")
-        look: dict[str, Any] = {"marker": marker, "linestyle": "none", "markersize": 6}
-        look |= {"color": COLOURS[4], "label": "far off"}
-        ax.plot(beyond, [edge] * len(beyond), **look)
+        look: dict[str, Any] = {"marker": marker, "linestyle": "none", "color": COLOURS[4]}
+        ax.plot(beyond, [edge] * len(beyond), label="far off", **look)
 
 
 def _draw_valueless(ax: Axes, picture: SearchPicture) -> None:
-    states = {trial.state for trial in picture.result.trials if trial.number in picture.valueless}
-    ax.plot(
-        picture.valueless,
-        [0.04] * len(picture.valueless),
-        transform=ax.get_xaxis_transform(),
-        marker="x",
-        linestyle="none",
-        color=matplotlib.rcParams["text.color"],
-        label="failed" if states == {"failed"} else "failed or not finite",
-    )
+    """Marks at the bottom the trials that have no value to be drawn at."""
+    if picture.valueless:
+        failed = {trial.number for trial in picture.trials if trial.state == "failed"}
+        label = "failed" if failed.issuperset(picture.valueless) else "failed or not finite"
+        look: dict[str, Any] = {"color": matplotlib.rcParams["text.color"], "linestyle": "none"}
+        look |= {"marker": "x", "transform": ax.get_xaxis_transform()}
+        ax.plot(picture.valueless, [0.04] * len(picture.valueless), label=label, **look)
 
 
-def _draw_legend_above(ax: Axes) -> None:
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
-    ax.legend(frameon=False, fontsize="small", columnspacing=1.2, handletextpad=0.5, **place)
+def _draw_best(ax: Axes, best: Trial | None) -> None:
+    if best:
+        label = f"best: {best.value:.4g} in trial {best.number}"
+        ring = ax.get_facecolor()
+        (dot,) = ax.plot(
+            best.number, best.value, "o", color=_BEST, markeredgecolor=ring, label=label
+        )
+        dot.set(markersize=9, zorder=4)
 
 
 def _draw_importance(ax: Axes, picture: SearchPicture) -> None:
@@ -177,11 +173,10 @@ def _draw_importance(ax: Axes, picture: SearchPicture) -> None:
         text = "< 1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
         place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
         ax.annotate(text, (share, row), fontsize="small", **place)
-    is_full = len(names) > 6
-    ax.set_yticks(
-        rows, [_folded(name, 30 if is_full else 20, 1 if is_full else 2) for name in names]
-    )
-    ax.tick_params(axis="y", length=0, labelsize="small" if is_full else "medium")
+    # The more bars, the less height for a name beside each.
+    letters, lines, size = (30, 1, "small") if len(names) > 6 else (20, 2, "medium")
+    ax.set_yticks(rows, [_folded(name, letters, lines) for name in names], fontsize=size)
+    ax.tick_params(axis="y", length=0)
     ax.set_ylim(max(len(names), 5) - 0.4, -0.6)  # From above, and of few no thick bars.
     ax.set_xlim(0, 1.18 * max(*shares, 1e-9))
     ax.set_xticks([])
@@ -198,9 +193,8 @@ def _draw_lines(ax: Axes, picture: SearchPicture) -> None:
     colours = _value_colours(ax, picture.result.mode)
     for state, style in _line_styles(len(heights)).items():
         rows = [row for row, trial in enumerate(picture.trials) if trial.state == state]
-        paths = [
-            [point for point in enumerate(heights[row]) if point[1] == point[1]] for row in rows
-        ]
+        # A line without a value ends at the last parameter.
+        paths = [[(x, y) for x, y in enumerate(heights[row]) if y == y] for row in rows]
         shades = [_NO_VALUE if math.isnan(values[row]) else colours(values[row]) for row in rows]
         ax.add_collection(LineCollection(paths, colors=shades, label=f"_{state}", **style))
     if picture.best:
@@ -211,8 +205,8 @@ def _draw_lines(ax: Axes, picture: SearchPicture) -> None:
     _draw_coordinates(ax, picture.axes)
     if picture.omitted:
         shown = len(picture.axes) - (picture.scale is not None)
-        count = f"{shown} of {shown + picture.omitted} parameters"
-        ax.set_title(f"{count}, the most important", loc="left", fontsize="small")
+        words = f"{shown} of {shown + picture.omitted} parameters, the most important"
+        ax.set_title(words, loc="left", fontsize="small")
     _draw_legend_below(ax, picture)
 
 
@@ -238,13 +232,8 @@ def _draw_strip(ax: Axes, at: int, colours: Callable[[Any], Any]) -> None:
     """Colours the axis of the values, which explains the colours of the lines."""
     edges = np.linspace(0, 1, 65)
     cells = np.arange(64.0)[:, None]
-    ax.pcolormesh(
-        [at, at + 0.007 * (at + 1)],
-        edges,
-        cells,
-        cmap=ListedColormap(colours(edges[:-1])),
-        zorder=4,
-    )
+    colour_map = ListedColormap(colours(edges[:-1]))
+    ax.pcolormesh([at, at + 0.007 * (at + 1)], edges, cells, cmap=colour_map, zorder=4)
 
 
 def _draw_coordinates(ax: Axes, axes: Sequence[ParameterAxis]) -> None:
@@ -257,7 +246,7 @@ def _draw_coordinates(ax: Axes, axes: Sequence[ParameterAxis]) -> None:
     letters = max(6, int(inches / 0.075))
     ax.xaxis.tick_top()
     ax.tick_params(axis="x", length=0)
-    names = [_folded(axis.name, letters, 3) for axis in axes]
+    names = [_folded(axis.name, letters, 4) for axis in axes]
     ax.set_xticks(range(len(axes)), names, fontsize="small")
     box = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 0.5}
     for x, axis in enumerate(axes):
