@@ -209,7 +209,7 @@ def _number_axis(name: str, values: Sequence[Any], words: Sequence[str]) -> Para
     marked = sorted(set(finite))
     is_choice = len(marked) <= 6 and (whole or 2 * len(marked) <= len(finite))
     marked = marked if is_choice else scale.ticks(whole=whole)
-    ticks = {place(number): _number_text(number) for number in marked}
+    ticks = {place(number): number_text(number) for number in marked}
     ticks |= {0.1 * row: word for row, word in enumerate(words)}
     return ParameterAxis(name, [place(value) for value in values], _thinned(ticks))
 
@@ -230,7 +230,7 @@ def _word_axis(name: str, values: Sequence[Any]) -> ParameterAxis:
 
 
 def _value_axis(metric: str, scale: Scale, trials: Sequence[Trial]) -> ParameterAxis:
-    ticks = {scale.place(number): _number_text(number) for number in scale.ticks(whole=False)}
+    ticks = {scale.place(number): number_text(number) for number in scale.ticks(whole=False)}
     places = [math.nan if trial.state == "failed" else scale.place(trial.value) for trial in trials]
     return ParameterAxis(metric, places, _thinned(ticks))
 
@@ -244,5 +244,11 @@ def _thinned(ticks: dict[float, str]) -> dict[float, str]:
     return kept
 
 
-def _number_text(number: float) -> str:
+def number_text(number: float) -> str:
+    """Returns a number in as few letters as it takes, for a tick.
+
+    Example:
+        >>> number_text(0.00003), number_text(0.25), number_text(128.0)
+        ('3e-5', '0.25', '128')
+    """
     return f"{number:.4g}".replace("e-0", "e-").replace("e+0", "e")

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, given_axes
 from kerastrain._checks import invalid, show
-from kerastrain._search_picture import ParameterAxis, SearchPicture, search_picture
+from kerastrain._search_picture import ParameterAxis, SearchPicture, number_text, search_picture
 from kerastrain.search_records import SearchResult, Trial, cut
 
 _PANELS = ("value", "importance", "parameters")
@@ -115,7 +115,11 @@ def _draw_values(ax: Axes, picture: SearchPicture) -> None:
     _draw_valueless(ax, picture)
     _draw_best(ax, picture.best)
     if scale:
-        ax.set_yscale("log" if scale.is_log else "linear")
+        if scale.is_log:  # The words of the axis below, which are more than Matplotlib's.
+            ticks = scale.ticks(whole=False)
+            ax.set_yscale("log")
+            ax.set_yticks(ticks, list(map(number_text, ticks)))
+            ax.minorticks_off()
         ax.set_ylim(scale.at(-0.16 if picture.valueless else -0.07), scale.at(1.07))
     else:
         ax.set_yticks([])

@@ -306,6 +306,17 @@ def text_of(value: Any, longest: int = 40) -> str:
     return cut(value if isinstance(value, str) else _name_of(value), longest) or repr(value)
 
 
+def words_for(params: Mapping[str, Any]) -> str:
+    """Returns parameters as a reader would write them.
+
+    Example:
+        >>> words_for({"units": 64, "learning_rate": 0.0123456})
+        'units=64, learning_rate=0.01235'
+    """
+    words = [f"{name}={text_of(value)}" for name, value in params.items()]
+    return ", ".join(words) or "no parameters"
+
+
 def cut(text: str, longest: int) -> str:
     r"""Returns a text in one line that is at most so long.
 
@@ -349,18 +360,6 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_from_json(item) for item in value]
     return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
-
-
-def words_for(params: Mapping[str, Any]) -> str:
-    """Returns parameters as a reader would write them.
-
-    Example:
-        >>> words_for({"units": 64, "learning_rate": 0.0123456})
-        'units=64, learning_rate=0.01235'
-    """
-    return (
-        ", ".join(f"{name}={text_of(value)}" for name, value in params.items()) or "no parameters"
-    )
 
 
 def _fields_of(record: Any) -> dict[str, Any]:

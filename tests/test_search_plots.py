@@ -179,7 +179,10 @@ def test_nothing_is_far_off_among_equals_or_in_a_few():
 
 
 def test_values_over_decades_are_logarithmic_and_others_are_not():
-    assert plot_search(of_values(1e-4, 1e-3, 1e-2, 1e-1))[0].get_yscale() == "log"
+    ax = plot_search(of_values(0.02, 0.04, 0.2, 2.0))[0]
+    assert ax.get_yscale() == "log"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0.03", "0.1", "0.3", "1"]
+    assert ax.get_ylim() == pytest.approx((0.02 / 100**0.07, 2.0 * 100**0.07))
     assert plot_search(of_values(0.3, 0.4, 0.9))[0].get_yscale() == "linear"
     assert plot_search(of_values(-0.3, 0.4, 90.0))[0].get_yscale() == "linear"
 

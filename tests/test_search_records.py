@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kerastrain.records import History
-from kerastrain.search_records import SearchResult, Trial, plain, text_of
+from kerastrain.search_records import SearchResult, Trial, is_plain, plain, text_of
 
 NAN, INF = math.nan, math.inf
 
@@ -410,6 +410,19 @@ def test_saving_changes_nothing_and_leaves_the_model_out(tmp_path):
 def test_plain_values_stay_as_they_are():
     value = {"a": [1, 2.5, "x", True, None], "b": {"c": -INF}}
     assert plain(value) == value
+
+
+@pytest.mark.parametrize(
+    "value, is_kept",
+    [
+        ({"a": [1, (2.5, "x")], "b": None}, True),
+        (np.float32(0.5), True),
+        ({"a": [1, print]}, False),
+        ({"a": {"b": np.zeros(2)}}, False),
+    ],
+)
+def test_a_value_is_plain_where_a_record_keeps_it_itself(value, is_kept):
+    assert is_plain(value) is is_kept
 
 
 def changed(path, **fields):
