@@ -3,8 +3,8 @@
 Where things are: models and tasks make and compile models; `fit` and `build_and_fit` (training)
 train them, executed by engine, fed by data and datasets, watched by callbacks and progress, at
 rates that schedules give and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a
-sweep an `LRSweep` (rate_records), which plots and rate_plots draw. Everything takes and returns
-Keras's objects.
+sweep an `LRSweep` (rate_records), a search a `SearchResult` (search_records), which plots,
+rate_plots and search_plots draw. Everything takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
@@ -17,16 +17,18 @@ from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
 from kerastrain.rate_records import BatchSizes, LRSweep
 from kerastrain.records import History
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
+from kerastrain.search_plots import plot_search
+from kerastrain.search_records import SearchResult
 from kerastrain.tasks import compile_for_task
 from kerastrain.training import Trained, build_and_fit, fit
 
 # fmt: off
 __all__ = [
-    "BatchSizes", "Data", "History", "LRSweep", "Trained", "build", "build_and_fit",
-    "callbacks", "compare_batch_sizes", "compile_for_task", "fit", "list_datasets",
-    "list_models", "load_dataset", "load_model", "load_weights", "lr_find", "model_fn",
-    "plot_history", "plot_lr_sweep", "plot_schedule", "register_model", "save_model",
-    "save_weights", "schedules",
+    "BatchSizes", "Data", "History", "LRSweep", "SearchResult", "Trained", "build",
+    "build_and_fit", "callbacks", "compare_batch_sizes", "compile_for_task", "fit",
+    "list_datasets", "list_models", "load_dataset", "load_model", "load_weights", "lr_find",
+    "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule", "plot_search",
+    "register_model", "save_model", "save_weights", "schedules",
 ]
 # fmt: on
 

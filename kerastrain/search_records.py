@@ -4,11 +4,14 @@ As `records`, this knows no Keras.
 """
 
 import dataclasses
+import html
 import math
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, Self
+
+import numpy as np
 
 from kerastrain._checks import invalid, show
 from kerastrain._record_files import (
@@ -72,7 +75,8 @@ class Trial:
         return sum(map(len, self.histories))
 
     def __repr__(self) -> str:
-        what = f"{self.value:.4g}" if self.state == "complete" else f"{self.state}, {self.reason}"
+        state = ", ".join(filter(None, (self.state, cut(self.reason, 80))))
+        what = f"{self.value:.4g}" if self.state == "complete" else state
         return f"<Trial {self.number}: {what} with {words_for(self.params)}>"
 
     @classmethod
@@ -136,9 +140,12 @@ class SearchResult:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the best value, the earliest of several; `None` if none is complete."""
-        ranked = self.ranked
-        return ranked[0] if ranked and ranked[0].state == "complete" else None
+        """The complete trial with the best value, the earliest of several.
+
+        `None` if no complete trial has a finite value.
+        """
+        ranked = self.ranked[:1]
+        return ranked[0] if ranked and is_valued(ranked[0]) else None
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -173,28 +180,43 @@ class SearchResult:
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials, best first: the complete ones, then the pruned, then the failed."""
+        """The trials, best first: the complete ones, then the pruned, then the failed.
+
+        Among each of them, those whose value isn't finite come last, however high or low it is.
+        """
         sign = 1 if self.mode == "min" else -1
 
         def rank(trial: Trial) -> tuple[int, float, int]:
-            value = math.inf if math.isnan(trial.value) else sign * trial.value
+            value = sign * trial.value if math.isfinite(trial.value) else math.inf
             return STATES.index(trial.state), value, trial.number
 
         return sorted(self.trials, key=rank)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The table, a dict a trial, best first: ready for a data frame."""
-        return [self._row(trial) for trial in self.ranked]
+        """The table, a dict a trial, best first: ready for a data frame.
+
+        All have the same columns; a parameter that a trial didn't have is NaN, and one that is
+        called as another column is, such as "epochs", stands under "param_epochs".
+        """
+        columns = self._columns
+        return [self._row(trial, columns) for trial in self.ranked]
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of all parameters, in the order in which the trials first have them."""
+        return list(dict.fromkeys(name for trial in self.trials for name in trial.params))
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Writes the record as JSON, whole or not at all, without the model; returns the path."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        fields["trials"] = [
-            dataclasses.asdict(trial) | {"params": plain(trial.params)} for trial in self.trials
-        ]
+        """Writes the record as JSON, whole or not at all, without the model; returns the path.
+
+        JSON knows no tuples and no objects: they are read back as lists, and as their names.
+        """
+        fields = _fields_of(self) | {"trials": [_fields_of(trial) for trial in self.trials]}
         del fields["model"]
-        return save_record(path, "SearchResult", fields | {"settings": plain(self.settings)})
+        for trial in fields["trials"]:
+            trial["histories"] = [dataclasses.asdict(history) for history in trial["histories"]]
+        return save_record(path, "SearchResult", plain(fields))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -213,71 +235,75 @@ class SearchResult:
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
         fields["trials"] = [Trial.of_fields(trial) for trial in fields["trials"]]
         fields["seconds"] = float(fields["seconds"])
+        fields["settings"] = {k: _from_json(value) for k, value in fields["settings"].items()}
         for name in ("importance", "tested"):
             fields[name] = {key: float(value) for key, value in fields[name].items()}
         return cls(**fields)
 
     def __repr__(self) -> str:
         """The best trials as a table; a record's own would fill pages with curves."""
-        return "\n".join(filter(None, (self._summary(), self._table(text_table))))
+        return "\n".join([self._summary(), *([text_table(self._cells())] if self.trials else [])])
 
     def _repr_html_(self) -> str:
-        """A table for a notebook."""
-        return f"<p>{self._summary()}</p>{self._table(html_table)}"
+        """A table for a notebook, with the best trial in bold."""
+        table = html_table(self._cells(), bold=0 if self.best else None)
+        return f"<p>{html.escape(self._summary())}</p>{table if self.trials else ''}"
 
-    def _table(self, drawn: Any) -> str:
+    def _cells(self) -> list[list[str]]:
+        formats = {self.metric: "#.4g", "seconds": ".1f"}
         rows = self.rows[:_ROWS_SHOWN]
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        cells = [[_cell(row.get(name)) for name in names] for row in rows]
-        return str(drawn([names, *cells])) if rows else ""
+        cells = [[_cell(row[name], formats.get(name, ".4g")) for name in row] for row in rows]
+        return [list(self._columns), *cells]
 
     def _summary(self) -> str:
-        counts = {state: sum(t.state == state for t in self.trials) for state in STATES}
-        others = [
-            f"{count} {state}" for state, count in counts.items() if count and state != "complete"
-        ]
+        states = [trial.state for trial in self.trials]
+        others = [f"{states.count(state)} {state}" for state in STATES[1:] if state in states]
         how = f" ({', '.join(others)})" if others else ""
         first = "" if len(self) <= _ROWS_SHOWN else f"; the best {_ROWS_SHOWN}:"
         best = f", best {self.metric} {self.best.value:.4g}" if self.best else ""
-        return f"{len(self)} trials{how}, {self.epochs} epochs{best}, {self.stop_reason}{first}"
+        return (
+            f"{_counted(len(self), 'trial')}{how}, {_counted(self.epochs, 'epoch')}{best}, "
+            f"{self.stop_reason}{first}"
+        )
 
-    def _row(self, trial: Trial) -> dict[str, Any]:
-        return {
+    @property
+    def _columns(self) -> dict[str, str]:
+        """From each column of the table to the parameter in it; empty for what is none."""
+        before, after = ("trial", self.metric), ("epochs", "seconds", "state")
+        taken = (*before, *after)
+        params = {f"param_{name}" if name in taken else name: name for name in self.parameters}
+        return dict.fromkeys(before, "") | params | dict.fromkeys(after, "")
+
+    def _row(self, trial: Trial, columns: Mapping[str, str]) -> dict[str, Any]:
+        facts = {
             "trial": trial.number,
             self.metric: trial.value,
-            **trial.params,
             "epochs": trial.epochs,
             "seconds": trial.seconds,
             "state": trial.state,
         }
+        return {
+            column: trial.params.get(name, math.nan) if name else facts[column]
+            for column, name in columns.items()
+        }
 
 
-def plain(value: Any) -> Any:
-    """Returns a value that JSON can hold: numbers, strings, and lists and dicts of them.
+def is_valued(trial: Trial) -> bool:
+    """Tells whether a trial is complete and has a finite value, so that it could be the best."""
+    return trial.state == "complete" and math.isfinite(trial.value)
+
+
+def text_of(value: Any, longest: int = 40) -> str:
+    """Returns a parameter's value in a word or two, for a table or a picture.
 
     Example:
-        >>> plain({"filters": (16, 32), "a_layer": print})
-        {'filters': [16, 32], 'a_layer': '<built-in function print>'}
+        >>> [text_of(value) for value in (0.0012345, (16, 32), None, "relu", print)]
+        ['0.001234', '(16, 32)', 'None', 'relu', 'print']
     """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value if isinstance(value, _PLAIN) else show(value)
-
-
-def is_plain(value: Any) -> bool:
-    """Tells whether a record can keep a value itself, and not only its text."""
-    if isinstance(value, Mapping):
-        return all(map(is_plain, value.values()))
-    return (
-        all(map(is_plain, value)) if isinstance(value, list | tuple) else isinstance(value, _PLAIN)
-    )
-
-
-def _from_json(value: Any) -> Any:
-    """Returns a parameter as it was before it was written, where JSON has no word for it."""
-    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return cut(value if isinstance(value, str) else _name_of(value), longest) or repr(value)
 
 
 def words_for(params: Mapping[str, Any]) -> str:
@@ -287,10 +313,70 @@ def words_for(params: Mapping[str, Any]) -> str:
         >>> words_for({"units": 64, "learning_rate": 0.0123456})
         'units=64, learning_rate=0.01235'
     """
-    return ", ".join(f"{name}={_cell(value)}" for name, value in params.items()) or "no parameters"
+    words = [f"{name}={text_of(value)}" for name, value in params.items()]
+    return ", ".join(words) or "no parameters"
 
 
-def _cell(value: Any) -> str:
+def cut(text: str, longest: int) -> str:
+    r"""Returns a text in one line that is at most so long.
+
+    Example:
+        >>> cut("a long and winding\nroad", 12)
+        'a long an...'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def plain(value: Any) -> Any:
+    """Returns a value that JSON can hold: numbers, strings, and lists and dicts of them.
+
+    Example:
+        >>> plain({"filters": (16, 32), "a_layer": print})
+        {'filters': [16, 32], 'a_layer': 'print'}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return value if isinstance(value, _PLAIN) else _name_of(value)
+
+
+def is_plain(value: Any) -> bool:
+    """Tells whether a record can keep a value itself, and not only its text."""
+    if isinstance(value, Mapping):
+        return all(map(is_plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    return isinstance(value, (*_PLAIN, np.generic))
+
+
+def _from_json(value: Any) -> Any:
+    """Returns a value as it was before it was written, where JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: _from_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+def _fields_of(record: Any) -> dict[str, Any]:
+    """Returns the fields themselves; `dataclasses.asdict` would copy objects that can't be."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def _name_of(value: Any) -> str:
+    """Returns what a function or class is called, whose `repr` tells an address; else a `repr`."""
+    return str(getattr(value, "__name__", None) or show(value))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _cell(value: Any, how: str) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
-    return "-" if value is None else str(value) if isinstance(value, str | int) else show(value)
+        return "-" if math.isnan(value) else format(value, how)
+    return text_of(value, 24)

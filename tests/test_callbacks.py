@@ -16,6 +16,7 @@ from kerastrain.callbacks import (
     early_stopping,
     known_monitor,
     reduce_on_plateau,
+    rises,
     standard,
     tensorboard,
 )
@@ -358,6 +359,19 @@ def test_an_unknown_monitor_raises_at_the_first_epochs_end(fit, make, tmp_path, 
     )
     assert int(model.optimizer.iterations) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "monitor, does",
+    [
+        *((name, True) for name in ("accuracy", "val_acc", "sparse_categorical_accuracy", "r2")),
+        *((name, True) for name in ("val_auc", "auc_1", "f1_score", "head_precision", "recall")),
+        *((name, False) for name in ("loss", "val_loss", "mae", "val_mean_squared_error", "lr")),
+        *((name, False) for name in ("inaccuracy", "r2d2", "aucuba", "")),
+    ],
+)
+def test_a_metric_rises_where_a_word_of_its_name_says_so(monitor, does):
+    assert rises(monitor) is does
 
 
 # Checkpoints.

@@ -33,6 +33,8 @@ RANKS = {
     "data": 2,
     "plots": 2,
     "rate_plots": 2,
+    "_search_picture": 1.7,
+    "search_plots": 2,
     "schedules": 1,
     "_following": 2,
     "passes": 3.2,
@@ -191,8 +193,8 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
 
 
 READERS = [
-    *("_axes", "_record_files", "_tables", "lr_rules", "plots", "rate_plots", "rate_records"),
-    *("records", "search_records"),
+    *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
+    *("rate_records", "records", "search_plots", "search_records"),
 ]
 
 
