@@ -19,10 +19,10 @@ from kerastrain._following import (
     schedule_for,
 )
 from kerastrain._optimizers import follow, variable_rate_of
+from kerastrain.builders import ALayer
 from kerastrain.data import is_stream, rows_of, split_positions
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import (
-    ALayer,
     Builder,
     build,
     builder_of,

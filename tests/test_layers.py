@@ -29,6 +29,7 @@ RANKS = {
     "_tables": 0,
     "lr_rules": 0,
     "lr_finder": 4.5,
+    "builders": 1,
     "models": 2,
     "data": 2,
     "plots": 2,
