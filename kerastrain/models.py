@@ -5,7 +5,7 @@ nobody has compiled.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import keras
@@ -22,6 +22,7 @@ from kerastrain.builders import (
     regression,
     text,
 )
+from kerastrain.transfer import parameters_from_reused, reuse_layers
 
 Builder: TypeAlias = Callable[..., keras.Model]
 
@@ -84,22 +85,44 @@ def list_models() -> list[str]:
     return sorted(_builders)
 
 
-def build(name_or_function: str | Builder, a_layer: ALayer = None, **params: Any) -> keras.Model:
+def build(
+    name_or_function: str | Builder,
+    a_layer: ALayer = None,
+    *,
+    reuse: keras.Model | None = None,
+    layers: int | None = None,
+    frozen: bool | None = None,
+    **params: Any,
+) -> keras.Model:
     """Builds a fresh model from a registered name or a function.
+
+    With `reuse`, it begins with what another model has learnt. The weights of the other's lower
+    layers are copied into those of the new one, in order from the input up and whatever they are
+    called, with the statistics of a BatchNormalization. Layers count where they have weights, as
+    `summary()` shows them, so that Flatten, Dropout and the like may differ; those of models within
+    a model count one by one. Kinds, shapes and activations have to agree. A text model's
+    vocabulary, to which the rows of its Embedding belong, is taken over in place of `texts`.
 
     Args:
         name_or_function: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
         a_layer: A layer, a list of layers or a function that makes one, for the builder to put
             before the head. A layer object is copied from its config, so that one object can go
             into two models which then share nothing.
-        **params: The builder's own parameters.
+        reuse: A trained model, of any builder or none. It stays as it is, and shares nothing.
+        layers: How many of its layers to reuse, counted from the input; all but the last, the head,
+            if left out.
+        frozen: Whether the reused layers have `trainable=False`, which is so if left out: training
+            leaves them as they are, until `fit(unfreeze=...)`. A frozen BatchNormalization runs as
+            in inference, by its statistics, as is Keras's way.
+        **params: The builder's own parameters. One that it calls `layers`, say, is passed to it
+            where nothing is reused.
 
     Returns:
         The model, as the builder made it; the built-in builders don't compile.
 
     Raises:
-        ValueError: If the name or a parameter is unknown.
-        TypeError: If `a_layer` is of another kind, or the builder returns no model.
+        ValueError: If the name or a parameter is unknown, or the layers to reuse don't fit.
+        TypeError: If `a_layer` or `reuse` is of another kind, or the builder returns no model.
 
     Example:
         >>> model = build("dense", keras.layers.Dropout(0.3))
@@ -107,8 +130,33 @@ def build(name_or_function: str | Builder, a_layer: ALayer = None, **params: Any
         79510
         >>> [layer.name.split("_")[0] for layer in model.layers]
         ['flatten', 'dense', 'dropout', 'dense']
+        >>> of_five = build("dense", reuse=model, layers=1, classes=5)
+        >>> [layer.trainable for layer in of_five.layers if layer.weights]
+        [False, True]
     """
     builder = builder_of(name_or_function)
+    transfer = {"reuse": reuse, "layers": layers, "frozen": frozen}
+    own = _parameters_of_its_own(builder, transfer)
+    return built(builder, a_layer, params | own, **{**transfer, **dict.fromkeys(own)})
+
+
+def built(
+    builder: Builder,
+    a_layer: ALayer,
+    params: Mapping[str, Any],
+    *,
+    reuse: Any = None,
+    layers: Any = None,
+    frozen: Any = None,
+) -> keras.Model:
+    """Does what `build` does, with the builder's parameters in a dict of their own."""
+    params = dict(params)
+    if reuse is None:
+        for name, value in (("layers", layers), ("frozen", frozen)):
+            if value is not None:
+                must = "be left out without `reuse`, the trained model"
+                raise invalid("build", name, must, f"{name}={show(value)}")
+    params |= parameters_from_reused(builder, params, reuse)
     _check_parameters(builder, a_layer, params)
     if a_layer is not None:
         # The built-in builders take every form themselves, since they can be called directly.
@@ -117,6 +165,8 @@ def build(name_or_function: str | Builder, a_layer: ALayer = None, **params: Any
     if not isinstance(model, keras.Model):
         must, received = "return a keras.Model", f"a builder that returns {show(model)}"
         raise invalid("build", "name_or_function", must, received, kind=TypeError)
+    if reuse is not None:
+        reuse_layers(model, reuse, layers=layers, frozen=frozen is None or frozen)
     return model
 
 
@@ -183,6 +233,26 @@ def parameters_from_data(
         answers["outputs"] = y.shape[1] if y.ndim == 2 else 1
     wanted = inspect.signature(builder).parameters
     return {name: value for name, value in answers.items() if name in wanted and name not in given}
+
+
+def _parameters_of_its_own(builder: Builder, transfer: dict[str, Any]) -> dict[str, Any]:
+    """Returns those of `reuse`, `layers` and `frozen` that a builder has as its own parameters."""
+    known = inspect.signature(builder).parameters
+    is_reused = transfer["reuse"] is not None and "reuse" not in known
+    is_free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    own = {
+        name: value
+        for name, value in transfer.items()
+        if value is not None and (name in known or (is_free and not is_reused))
+    }
+    if own and is_reused:
+        name = next(iter(own))
+        must = (
+            "be left out beside `reuse` where the builder has a parameter of that name too: call "
+            "the builder with its own in a function, and pass that"
+        )
+        raise invalid("build", name, must, f"{name}={show(own[name])}")
+    return own
 
 
 def _one_or_many(a_layer: ALayer) -> keras.Layer | list[keras.Layer]:

@@ -11,17 +11,17 @@ import numpy as np
 
 from kerastrain import engine
 from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
-from kerastrain._checks import flag, invalid, one_of, real_number, seed_number, show, whole_number
+from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
 from kerastrain._following import (
     check_goes_on,
     check_rate_setters,
     momentum_following,
     schedule_for,
 )
-from kerastrain._optimizers import follow, variable_rate_of
+from kerastrain._optimizers import follow
+from kerastrain._rate_choice import find_rate, rate_to_compile_with, set_rate
 from kerastrain.builders import ALayer
-from kerastrain.data import is_stream, rows_of, split_positions
-from kerastrain.lr_finder import lr_find
+from kerastrain.data import is_stream, rows_of
 from kerastrain.models import (
     Builder,
     build,
@@ -32,8 +32,7 @@ from kerastrain.models import (
 from kerastrain.progress import progress_callback
 from kerastrain.records import History
 from kerastrain.sources import Source, first_rows, source_for
-from kerastrain.surfaces import say
-from kerastrain.tasks import class_of_each_row, classes_in, compile_for_task
+from kerastrain.tasks import classes_in, compile_for_task
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -252,7 +251,7 @@ def build_and_fit(
     function = "build_and_fit"
     chosen, given = builder_of(builder, function=function, argument="builder"), dict(params or {})
     _check_fit_arguments(chosen, fit_arguments)
-    rate = _rate_to_compile_with(learning_rate)
+    rate = rate_to_compile_with(learning_rate)
     (x, y), validation_data, data_task, classes = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
@@ -267,7 +266,7 @@ def build_and_fit(
         keras.utils.set_random_seed(drawn)
         model = build(builder, a_layer, **given)
         if model.compiled:
-            _set_rate(model, rate)
+            set_rate(model, rate)
         else:
             compile_for_task(
                 model,
@@ -278,7 +277,7 @@ def build_and_fit(
                 metrics=metrics,
             )
         if learning_rate == "auto":
-            _find_rate(model, x, y, fit_arguments, drawn)
+            find_rate(model, x, y, fit_arguments, drawn)
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
 
 
@@ -374,63 +373,6 @@ def _check_fit_arguments(builder: Builder, arguments: dict[str, Any]) -> None:
             )
             raise invalid("build_and_fit", name, must, f"{name}={show(value)}")
         one_of("build_and_fit", "fit_arguments", name, known)
-
-
-def _rate_to_compile_with(learning_rate: float | str | None) -> float | None:
-    """Returns the rate; `None`, and so the optimizer's own, where a sweep is to find it."""
-    if not isinstance(learning_rate, str):
-        return learning_rate
-    if learning_rate != "auto":
-        must, received = "be a number or 'auto'", f"learning_rate={learning_rate!r}"
-        raise invalid("build_and_fit", "learning_rate", must, received)
-    return None
-
-
-def _set_rate(model: keras.Model, rate: float | None) -> None:
-    """Gives a rate to the optimizer of a model that its builder has compiled."""
-    if rate is None:
-        return
-    if variable_rate_of(model.optimizer) is None:
-        must = "be left out where the builder's optimizer runs a schedule"
-        raise invalid("build_and_fit", "learning_rate", must, f"learning_rate={rate}")
-    model.optimizer.learning_rate = real_number("build_and_fit", "learning_rate", rate, above=0)
-
-
-def _find_rate(model: keras.Model, x: Any, y: Any, arguments: Mapping[str, Any], seed: int) -> None:
-    """Gives the optimizer the rate that a sweep suggests, if it is reliable, and says so."""
-    own = variable_rate_of(model.optimizer)
-    if own is None:
-        must = "be left out beside an optimizer that runs a schedule"
-        raise invalid("build_and_fit", "learning_rate", must, "learning_rate='auto'")
-    whole_number("fit", "epochs", arguments.get("epochs", 1), least=1)
-    named = {name: arguments[name] for name in ("batch_size", "class_weight") if name in arguments}
-    x, y, weight = _rows_to_sweep(model, (x, y, arguments.get("sample_weight")), arguments, seed)
-    sweep = lr_find(model, x, y, sample_weight=weight, **named)
-    if sweep.reliable:
-        model.optimizer.learning_rate = sweep.suggestion
-        why = f"from a sweep of {len(sweep.rates)} steps"
-    else:
-        why = f"the optimizer's own, since the sweep isn't reliable: {sweep.note}"
-    say(arguments.get("verbose", "auto"), f"learning_rate={float(own + 0.0):.2g}, {why}")
-
-
-def _rows_to_sweep(
-    model: keras.Model, data: tuple[Any, Any, Any], arguments: Mapping[str, Any], seed: int
-) -> tuple[Any, Any, Any]:
-    """Returns the rows that `fit` will train on, without those that it will hold out."""
-    fraction = arguments.get("validation_split", 0.0)
-    if not fraction:
-        return data
-    rows = rows_of(*data, function="build_and_fit")
-    positions, _ = split_positions(
-        len(rows),
-        real_number("fit", "validation_split", fraction, least=0, below=1),
-        seed=seed,
-        shuffle=flag("fit", "shuffle", arguments.get("shuffle", True)),
-        labels=class_of_each_row(model, rows.y),
-    )
-    trained = rows.take(positions)
-    return trained.x, trained.y, trained.weight
 
 
 def unpacked(data: Any, *, function: str) -> tuple[Any, Any, str | None, int | None]:
