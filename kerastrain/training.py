@@ -20,12 +20,13 @@ from kerastrain._following import (
 )
 from kerastrain._optimizers import follow
 from kerastrain._rate_choice import find_rate, rate_to_compile_with, set_rate
+from kerastrain._unfreezing import unfreezing_for
 from kerastrain.builders import ALayer
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import (
     Builder,
-    build,
     builder_of,
+    built,
     compiled_model_checked,
     parameters_from_data,
 )
@@ -33,6 +34,7 @@ from kerastrain.progress import progress_callback
 from kerastrain.records import History
 from kerastrain.sources import Source, first_rows, source_for
 from kerastrain.tasks import classes_in, compile_for_task
+from kerastrain.transfer import parameters_from_reused
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -68,6 +70,8 @@ def fit(
     min_delta: float = 0.0,
     restore_best: bool = True,
     schedule: ASchedule | None = None,
+    unfreeze: int | None = None,
+    unfreeze_rate: float | None = None,
     seed: int | None = None,
     speed: str | Mapping[int, str] = "auto",
     verbose: str | int = "auto",
@@ -105,6 +109,12 @@ def fit(
         schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step; one of
             `kerastrain.schedules` learns the steps of this run. Or a function that makes one, such
             as `kerastrain.schedules.one_cycle`, called with the optimizer's rate as the peak.
+        unfreeze: The epoch, from 0, at whose start all layers with `trainable=False` become
+            trainable: after so many epochs. `patience` counts from then on. The optimizer keeps
+            what it has gathered; Adam and its kin count the steps of all layers together, so those
+            that join late move by more than the rate at first.
+        unfreeze_rate: The learning rate from then on; a tenth of the one until then, if left out. A
+            schedule, or a LearningRateScheduler, goes on as it is.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
             weights with the same seed and speed are the same to the bit (but a Dataset that
             shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
@@ -154,6 +164,9 @@ def fit(
         class_weight=class_weight,
         seed=drawn,
     )
+    unfreezing = unfreezing_for(
+        model, unfreeze, unfreeze_rate, epochs=epochs, schedule=schedule, callbacks=callbacks
+    )
     best = watch_best(
         callbacks,
         monitor=monitor,
@@ -163,20 +176,26 @@ def fit(
         min_delta=min_delta,
         restore_best=restore_best,
         epochs=epochs,
+        patient_until=unfreeze or 0,
     )
     _check_average(model, restore_best)
     facts, record = EpochFacts(source, best), Recorder()
     bar = progress_callback(
         verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=facts.stopped
     )
+    if unfreezing:
+        unfreezing.prepare()
     _follow(model, schedule, callbacks, steps=source.steps, epochs=epochs)
     _start_from(model, drawn, is_given=seed is not None)
-    everyone = [facts, record, *callbacks, best.watcher, *([bar] if bar else [])]
+    own = [facts, record, *([unfreezing] if unfreezing else [])]
+    everyone = [*own, *callbacks, best.watcher, *([bar] if bar else [])]
     try:
         with (
             momentum_following(model),
-            engine.executing(model, speed, source, everyone, epochs) as execution,
+            engine.executing(model, speed, source, everyone, epochs, unfreeze) as execution,
         ):
+            if unfreezing:
+                unfreezing.renew = execution.renew
             if bar:
                 bar.announce(f'speed="{execution.way}": {execution.why}')
             reason = _train(model, source, execution, epochs, everyone)
@@ -210,6 +229,9 @@ def build_and_fit(
     *,
     a_layer: ALayer = None,
     params: Mapping[str, Any] | None = None,
+    reuse: keras.Model | None = None,
+    layers: int | None = None,
+    frozen: bool | None = None,
     task: str | None = None,
     optimizer: str | keras.optimizers.Optimizer = "adam",
     learning_rate: float | str | None = None,
@@ -229,6 +251,9 @@ def build_and_fit(
             last two are asked for one batch, which can't tell the number of classes.
         a_layer: A layer, a list of layers or a function that makes one; see `build`.
         params: The builder's own parameters.
+        reuse: A trained model whose lower layers to begin with; see `build`.
+        layers: How many of its layers; see `build`.
+        frozen: Whether they are left out of training, until `unfreeze`; see `build`.
         task: "multiclass", "binary" or "regression"; see `compile_for_task`.
         optimizer: A name or an object; see `compile_for_task`.
         learning_rate: Replaces the optimizer's own rate. "auto" sweeps for one with `lr_find`, says
@@ -258,13 +283,14 @@ def build_and_fit(
     rows = first_rows(x) if is_stream(x) else rows_of(x, y, function=function)
     if data_task is None and not is_stream(x):
         classes = classes_in(rows.y)
+    given |= parameters_from_reused(chosen, given, reuse)
     given |= parameters_from_data(chosen, given, x=rows.x, y=rows.y, classes=classes)
     drawn = _drawn(seed)
     with contextlib.ExitStack() as stack:
         if seed is None:
             stack.enter_context(_generators_left_alone())
         keras.utils.set_random_seed(drawn)
-        model = build(builder, a_layer, **given)
+        model = built(chosen, a_layer, given, reuse=reuse, layers=layers, frozen=frozen)
         if model.compiled:
             set_rate(model, rate)
         else:

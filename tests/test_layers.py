@@ -59,6 +59,7 @@ RANKS = {
     "runner": 3.5,
     "engine": 4,
     "_rate_choice": 4.7,
+    "_unfreezing": 3,
     "training": 5,
     "bench": 6,
     "batch_sizes": 6,
