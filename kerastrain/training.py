@@ -275,7 +275,8 @@ def build_and_fit(
     """
     function = "build_and_fit"
     chosen, given = builder_of(builder, function=function, argument="builder"), dict(params or {})
-    _check_fit_arguments(chosen, fit_arguments)
+    not_for_transfer = {"layers": layers, "frozen": frozen} if reuse is None else {}
+    _check_fit_arguments(chosen, fit_arguments, not_for_transfer)
     rate = rate_to_compile_with(learning_rate)
     (x, y), validation_data, data_task, classes = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
@@ -390,10 +391,15 @@ def _train(
     return "early_stopping" if model.stop_training else "finished"
 
 
-def _check_fit_arguments(builder: Builder, arguments: dict[str, Any]) -> None:
+def _check_fit_arguments(
+    builder: Builder, arguments: dict[str, Any], others: Mapping[str, Any]
+) -> None:
+    """Raises where an argument isn't `fit`'s, or is one of others but meant for the builder."""
     known = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
-    for name, value in arguments.items():
-        if name in inspect.signature(builder).parameters and name not in known:
+    theirs = inspect.signature(builder).parameters
+    meant = {k: v for k, v in others.items() if k in theirs and v is not None}
+    for name, value in (arguments | meant).items():
+        if name in theirs and name not in known:
             must = (
                 f"be passed in `params`, as the builder's own: params={{{name!r}: {show(value)}}}"
             )

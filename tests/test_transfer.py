@@ -402,6 +402,18 @@ def test_a_builders_own_layers_are_its_own_where_nothing_is_reused():
     )
 
 
+def test_build_and_fit_says_where_a_builders_own_layers_belong():
+    def stack(a_layer=None, *, layers=1):
+        return build("regression", a_layer, n_hidden=layers)
+
+    with pytest.raises(ValueError, match="build_and_fit") as error:
+        ktr.build_and_fit(stack, (np.ones((8, 8)), np.ones(8)), layers=2)
+    assert str(error.value) == (
+        "`build_and_fit`: `layers` must be passed in `params`, as the builder's own: "
+        "params={'layers': 2}. Received: layers=2."
+    )
+
+
 def test_a_builders_own_reuse_is_its_own():
     def mine(a_layer=None, *, reuse=None):
         return build("regression", a_layer, reuse=reuse, layers=1, **small())
