@@ -112,7 +112,8 @@ def fit(
         unfreeze: The epoch, from 0, at whose start all layers with `trainable=False` become
             trainable: after so many epochs. `patience` counts from then on. The optimizer keeps
             what it has gathered; Adam and its kin count the steps of all layers together, so those
-            that join late move by more than the rate at first.
+            that join late move by more than the rate at first. A file that is saved before that
+            epoch of the run brings its weights back, but not what the optimizer had gathered.
         unfreeze_rate: The learning rate from then on; a tenth of the one until then, if left out. A
             schedule, or a LearningRateScheduler, goes on as it is.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same

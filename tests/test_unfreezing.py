@@ -272,6 +272,25 @@ def test_a_model_that_was_saved_and_loaded_goes_on_to_the_bit(trained, optimizer
     assert int(model.optimizer.iterations) == int(loaded.optimizer.iterations) == 5 * 4
 
 
+def test_a_file_from_before_the_epoch_is_loaded_with_its_weights_and_unfreezes_again(
+    trained, tmp_path
+):
+    class Saves(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                ktr.save_model(self.model, tmp_path / "first.keras")
+                saved.extend(self.model.get_weights())
+
+    saved = []
+    arguments = {"epochs": 2, "unfreeze": 1, "verbose": 0}
+    ktr.fit(made(trained), X, Y, callbacks=[Saves()], **arguments)
+    with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
+        loaded = ktr.load_model(tmp_path / "first.keras")
+    assert_same_bits(loaded.get_weights(), saved)
+    weights, _ = run(loaded, epochs=2, unfreeze=1)
+    assert weights.changed(KERNEL) == [False, True]
+
+
 def test_a_second_fit_goes_on_at_the_lower_rate_with_all_layers(trained):
     model = made(trained)
     run(model)
