@@ -1,17 +1,19 @@
 """Build, fit and look, in a few calls: a thin layer over Keras.
 
-Where things are: models and tasks make and compile models; `fit` and `build_and_fit` (training)
-train them, executed by engine, fed by data and datasets, watched by callbacks and progress, at
-rates that schedules give and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a
-sweep an `LRSweep` (rate_records), a search a `SearchResult` (search_records), which plots,
-rate_plots and search_plots draw. Everything takes and returns Keras's objects.
+Where things are: builders, models and tasks make and compile models, whose lower layers transfer
+takes from trained ones; `fit` and `build_and_fit` (training) train them, executed by engine, fed by
+data and datasets, watched by callbacks and progress, at rates that schedules give and `lr_find`
+(lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep` (rate_records), a
+search a `SearchResult` (search_records), which plots, rate_plots and search_plots draw. Everything
+takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
 from kerastrain.batch_sizes import compare_batch_sizes
+from kerastrain.builders import model_fn
 from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.lr_finder import lr_find
-from kerastrain.models import build, list_models, model_fn, register_model
+from kerastrain.models import build, list_models, register_model
 from kerastrain.plots import plot_history
 from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
 from kerastrain.rate_records import BatchSizes, LRSweep

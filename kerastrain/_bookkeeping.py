@@ -131,12 +131,17 @@ class _Stopper(KnownEarlyStopping):
 
     factory = "fit"
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *, patient_until: int, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.seen: list[int] = []
+        self._patience: float = arguments["patience"]
+        self._patient_until = patient_until
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.seen.append(epoch)
+        self.patience = math.inf if epoch < self._patient_until else self._patience
+        if epoch == self._patient_until:
+            self.wait = 0
         super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -164,6 +169,7 @@ def watch_best(
     min_delta: float,
     restore_best: bool,
     epochs: int,
+    patient_until: int = 0,
 ) -> Best:
     """Makes what decides, during `fit`, which epoch is best and when to stop.
 
@@ -176,6 +182,7 @@ def watch_best(
         min_delta: The least change that counts as an improvement.
         restore_best: Whether the model ends with the best weights.
         epochs: The epochs of the run.
+        patient_until: The epoch from which patience counts.
     """
     monitor = _monitor(monitor, callbacks, validated=validated)
     one_of("fit", "mode", mode, MODES)
@@ -189,6 +196,7 @@ def watch_best(
             min_delta=least,
             mode=mode,
             restore_best_weights=restore_best,
+            patient_until=patient_until,
         )
         return Best(stopper, stopper)
     given = {

@@ -90,3 +90,42 @@ def _at_a_rate(config: dict[str, Any], rate: float) -> dict[str, Any]:
         return config | {"learning_rate": rate}
     inner = config["inner_optimizer"]  # Of a LossScaleOptimizer.
     return config | {"inner_optimizer": inner | {"config": _at_a_rate(inner["config"], rate)}}
+
+
+def training_also(
+    optimizer: keras.optimizers.Optimizer, variables: list[Any]
+) -> keras.optimizers.Optimizer | None:
+    """Returns an optimizer in the same state that can train more variables.
+
+    Keras's own keeps to those that it was built for, so where it is built already, this is a copy.
+    What it keeps of a variable is told by its name, which begins with the variable's path.
+
+    Args:
+        optimizer: An optimizer.
+        variables: The variables that it trains already, and others among them.
+
+    Returns:
+        The optimizer; `None` where it can't be copied.
+    """
+    if not optimizer.built:
+        optimizer.build(variables)
+        return optimizer
+    try:
+        copy = type(optimizer).from_config(optimizer.get_config())
+        copy.build(variables)
+    except Exception:  # Of an optimizer or a schedule of the user's that settings don't tell.
+        return None
+    kept, new = (_by_name(one.variables) for one in (optimizer, copy))
+    if any(len(new.get(name, ())) != len(those) for name, those in kept.items()):
+        return None
+    for name, those in kept.items():
+        for ours, theirs in zip(new[name], those, strict=True):
+            ours.assign(theirs)
+    return copy
+
+
+def _by_name(variables: list[Any]) -> dict[str, list[Any]]:
+    named: dict[str, list[Any]] = {}
+    for variable in variables:
+        named.setdefault(variable.name, []).append(variable)
+    return named

@@ -8,10 +8,12 @@ import keras
 
 from kerastrain._checks import invalid, real_number, show
 from kerastrain._optimizers import variable_rate_of
+from kerastrain.builders import ALayer
 from kerastrain.data import is_stream, rows_of
-from kerastrain.models import ALayer, Builder, build, builder_of, parameters_from_data
+from kerastrain.models import Builder, builder_of, built, parameters_from_data
 from kerastrain.sources import first_rows
 from kerastrain.tasks import classes_in, compile_for_task
+from kerastrain.transfer import parameters_from_reused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,9 @@ def build_for(
     optimizer: str | keras.optimizers.Optimizer = "adam",
     learning_rate: float | None = None,
     metrics: Sequence[Any] | None = None,
+    reuse: keras.Model | None = None,
+    layers: int | None = None,
+    frozen: bool | None = None,
 ) -> keras.Model:
     """Builds a model, and compiles it where its builder hasn't.
 
@@ -77,14 +82,18 @@ def build_for(
         optimizer: A name or an object.
         learning_rate: Replaces the optimizer's own.
         metrics: Replaces the task's.
+        reuse: A trained model whose lower layers to take; see `build`, as for the next two.
+        layers: How many.
+        frozen: Whether they stay as they are.
 
     Example:
         >>> build_for(Known(task="multiclass", classes=3), "dense", function="fit").output_shape
         (None, 3)
     """
     chosen, given = builder_of(builder, function=function, argument="builder"), dict(params or {})
+    given |= parameters_from_reused(chosen, given, reuse)
     given |= parameters_from_data(chosen, given, x=known.x, y=known.y, classes=known.classes)
-    model = build(builder, a_layer, **given)
+    model = built(chosen, a_layer, given, reuse=reuse, layers=layers, frozen=frozen)
     if model.compiled:
         _set_rate(model, learning_rate, function)
         return model

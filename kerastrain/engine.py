@@ -49,6 +49,7 @@ class Execution:
         reason: What of `why` is known at the start.
         train: What `model.fit` is to get as `x`.
         validation: What it is to get as `validation_data`.
+        renew: Traces the step anew, as between two epochs after layers were frozen or let go.
         runner: Says more of the reason, also of what changed during the run.
     """
 
@@ -57,6 +58,7 @@ class Execution:
     reason: str
     train: Any = None
     validation: Any = None
+    renew: Callable[[], Any] = lambda: None
     runner: Runner | None = None
 
     @property
@@ -101,6 +103,7 @@ def executing(
     source: Source,
     callbacks: Iterable[Any],
     epochs: int = 1,
+    renewed: int | None = None,
 ) -> Iterator[Execution]:
     """Lets `model.fit` execute its steps the fast way inside the block, and Keras's way after it.
 
@@ -111,6 +114,7 @@ def executing(
         source: The run's data, of which some batches are measured.
         callbacks: All callbacks of the run.
         epochs: How many there will be at most, which decides what compiling is worth.
+        renewed: The epoch before which somebody calls `Execution.renew`.
 
     Yields:
         What was chosen, and why.
@@ -125,27 +129,32 @@ def executing(
                 model.steps_per_execution = 1
                 model.train_function = model.test_function = None
             steps, reason = model.steps_per_execution, f"Keras's own loop, {hindrance}"
-            yield Execution("plain", steps, reason, source.train, source.validation)
-        elif source.calls is None:
-            with _others_as_before(model):
-                yield _install_stream(model, source, speed)
+            renew = functools.partial(model.make_train_function, force=True)
+            yield Execution("plain", steps, reason, source.train, source.validation, renew)
         else:
-            traces = Traces(model, source.calls.first_batch())
-            with traces, _others_as_before(model):
-                runner = Runner(model, traces, source.calls, epochs)
-                runner.choose(speed)
-                yield _install_rows(model, source, source.calls, runner)
+            with _others_as_before(model) as theirs, contextlib.ExitStack() as stack:
+                if source.calls is None:
+                    execution = _install_stream(model, source, speed)
+                else:
+                    traces = stack.enter_context(Traces(model, source.calls.first_batch()))
+                    runner = Runner(model, traces, source.calls, epochs, renewed)
+                    runner.choose(speed)
+                    execution = _install_rows(model, source, source.calls, runner, stack)
+                yield _renewing_for_others(execution, theirs)
     finally:
         for name, value in before.items():
             setattr(model, name, value)
 
 
 @contextlib.contextmanager
-def _others_as_before(model: keras.Model) -> Iterator[None]:
+def _others_as_before(model: keras.Model) -> Iterator[dict[str, Any]]:
     """Lets callbacks evaluate, predict and fit as if nothing were installed on the model.
 
     What is installed takes the run's own batches, and many a call; with `steps=1`, a callback wants
     one of its own.
+
+    Yields:
+        What is on the model while a callback does so.
     """
     # The functions that Keras makes for the callbacks are kept from one epoch to the next.
     theirs: dict[str, Any] = {
@@ -181,10 +190,21 @@ def _others_as_before(model: keras.Model) -> Iterator[None]:
     for name in names:
         setattr(model, name, guarded(name))
     try:
-        yield
+        yield theirs
     finally:
         for name in names:
             delattr(model, name)
+
+
+def _renewing_for_others(execution: Execution, theirs: dict[str, Any]) -> Execution:
+    """Lets the functions that Keras has made for the callbacks be renewed too."""
+
+    def renew() -> None:
+        theirs["train_function"] = None
+        own()
+
+    own = execution.renew
+    return dataclasses.replace(execution, renew=renew)
 
 
 def sees_every_batch(callback: Any) -> bool:
@@ -235,7 +255,12 @@ def _install_stream(model: keras.Model, source: Source, speed: Any) -> Execution
     _install(model, train, test, steps)
     why = source.why_stream or ("since a stream isn't compiled" if speed == "compiled" else "")
     reason = ", ".join(filter(None, (_batches(steps), why)))
-    return Execution("steps", steps, reason, source.train, source.validation)
+
+    def renew() -> None:
+        model.train_function = StreamLoop(model, model.train_step)
+        model.train_function.limit.assign(steps)
+
+    return Execution("steps", steps, reason, source.train, source.validation, renew)
 
 
 def _seconds_of_stream(model: keras.Model, source: Source, train: StreamLoop) -> float:
@@ -251,7 +276,13 @@ def _seconds_of_stream(model: keras.Model, source: Source, train: StreamLoop) ->
         return (time.perf_counter() - start) / _PROBE_STEPS
 
 
-def _install_rows(model: keras.Model, source: Source, calls: Calls, runner: Runner) -> Execution:
+def _install_rows(
+    model: keras.Model,
+    source: Source,
+    calls: Calls,
+    runner: Runner,
+    stack: contextlib.ExitStack,
+) -> Execution:
     """Puts functions that take many batches of rows in memory where Keras looks for its own."""
     verdict = runner.verdict
     steps = calls.batches_a_call = _steps_a_call(verdict.seconds, calls.batches)
@@ -266,7 +297,12 @@ def _install_rows(model: keras.Model, source: Source, calls: Calls, runner: Runn
     _install(model, runner, test, steps)
     counter = tf.data.Dataset.range(calls.batches)
     whole = ", a whole epoch" if steps == calls.batches else ""
-    return Execution(verdict.way, steps, f"{_batches(steps)}{whole}", counter, validation, runner)
+    reason = f"{_batches(steps)}{whole}"
+
+    def renew() -> None:
+        runner.renew(stack.enter_context(Traces(model, calls.first_batch())))
+
+    return Execution(verdict.way, steps, reason, counter, validation, renew, runner)
 
 
 def _install(model: keras.Model, train: Any, test: Any, steps: int) -> None:

@@ -26,6 +26,7 @@ class Runner:
         traces: Traces or borrows the model's functions.
         calls: The training batches.
         epochs: How many there will be at most.
+        renewed: The epoch before which `renew` will be called, if any.
 
     Attributes:
         verdict: The way that is taken, and why; set by `choose`.
@@ -33,8 +34,16 @@ class Runner:
 
     verdict: Verdict
 
-    def __init__(self, model: keras.Model, traces: Traces, calls: Calls, epochs: int) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        traces: Traces,
+        calls: Calls,
+        epochs: int,
+        renewed: int | None = None,
+    ) -> None:
         self._model, self._traces, self._calls = model, traces, calls
+        self._renewed, self._is_untried = renewed, False
         kinds = _kinds_of_layers(model)
         on_cpu = not tf.config.list_physical_devices("GPU")  # Which has kernels for both.
         self._run = Run(
@@ -56,7 +65,7 @@ class Runner:
             # A plan is as good for a model that can't share its graph as for one that can.
             shapes = [(str(v.shape), v.dtype) for v in variables_of(self._model)]
             like = self._traces.architecture or f"{type(self._model)} {shapes}"
-            key = (like, str(self._calls.specs), self._run)
+            key = (like, str(self._calls.specs), self._run, self._renewed)
             plan = choice.remembered(key)
             if plan is None:
                 verdict = choice.choose(self._run, self._measured, self._refusal)
@@ -86,6 +95,11 @@ class Runner:
         self._spent += time.perf_counter() - start
         return logs
 
+    def renew(self, traces: Traces) -> None:
+        """Goes on in the same way with a step that is traced anew, as long as XLA takes it."""
+        self._traces, self._is_untried = traces, True
+        self._loops, self._seconds, self._refused = {}, {}, None
+
     def validation(self, calls: Calls, calls_an_epoch: int) -> RowLoop:
         """Returns what runs the validation's batches, in as many calls as an epoch has at most."""
         rows = rows_a_validation_batch(self._model, self._traces.architecture)
@@ -114,6 +128,11 @@ class Runner:
             if verdict.way != self.verdict.way:
                 plan.verdicts[self._epoch] = verdict
         self.verdict = plan.verdicts.get(self._epoch, self.verdict)
+        if self._is_untried and self.verdict.way == "compiled":
+            self._is_untried = False
+            if self._refusal():
+                self.verdict = Verdict("steps", None, f"since {self._refusal()}")
+                plan.verdicts[self._epoch] = self.verdict
 
     def __str__(self) -> str:
         verdicts = self._plan.verdicts

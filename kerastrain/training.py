@@ -11,19 +11,19 @@ import numpy as np
 
 from kerastrain import engine
 from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
-from kerastrain._checks import flag, invalid, one_of, real_number, seed_number, show, whole_number
+from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
 from kerastrain._following import (
     check_goes_on,
     check_rate_setters,
     momentum_following,
     schedule_for,
 )
-from kerastrain._optimizers import follow, variable_rate_of
+from kerastrain._optimizers import follow
+from kerastrain._rate_choice import find_rate, rate_to_compile_with
+from kerastrain._unfreezing import unfreezing_for
+from kerastrain.builders import ALayer
 from kerastrain.building import build_for, known_of, unpacked
-from kerastrain.data import rows_of, split_positions
-from kerastrain.lr_finder import lr_find
 from kerastrain.models import (
-    ALayer,
     Builder,
     builder_of,
     compiled_model_checked,
@@ -31,8 +31,6 @@ from kerastrain.models import (
 from kerastrain.progress import progress_callback
 from kerastrain.records import History
 from kerastrain.sources import Source, source_for
-from kerastrain.surfaces import say
-from kerastrain.tasks import class_of_each_row
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -68,6 +66,8 @@ def fit(
     min_delta: float = 0.0,
     restore_best: bool = True,
     schedule: ASchedule | None = None,
+    unfreeze: int | None = None,
+    unfreeze_rate: float | None = None,
     seed: int | None = None,
     speed: str | Mapping[int, str] = "auto",
     verbose: str | int = "auto",
@@ -105,6 +105,13 @@ def fit(
         schedule: A Keras `LearningRateSchedule` for the optimizer, a function of its step; one of
             `kerastrain.schedules` learns the steps of this run. Or a function that makes one, such
             as `kerastrain.schedules.one_cycle`, called with the optimizer's rate as the peak.
+        unfreeze: The epoch, from 0, at whose start all layers with `trainable=False` become
+            trainable: after so many epochs. `patience` counts from then on. The optimizer keeps
+            what it has gathered; Adam and its kin count the steps of all layers together, so those
+            that join late move by more than the rate at first. A file that is saved before that
+            epoch of the run brings its weights back, but not what the optimizer had gathered.
+        unfreeze_rate: The learning rate from then on; a tenth of the one until then, if left out. A
+            schedule, or a LearningRateScheduler, goes on as it is.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
             weights with the same seed and speed are the same to the bit (but a Dataset that
             shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
@@ -154,6 +161,9 @@ def fit(
         class_weight=class_weight,
         seed=drawn,
     )
+    unfreezing = unfreezing_for(
+        model, unfreeze, unfreeze_rate, epochs=epochs, schedule=schedule, callbacks=callbacks
+    )
     best = watch_best(
         callbacks,
         monitor=monitor,
@@ -163,20 +173,26 @@ def fit(
         min_delta=min_delta,
         restore_best=restore_best,
         epochs=epochs,
+        patient_until=unfreeze or 0,
     )
     _check_average(model, restore_best)
     facts, record = EpochFacts(source, best), Recorder()
     bar = progress_callback(
         verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=facts.stopped
     )
+    if unfreezing:
+        unfreezing.prepare()
     _follow(model, schedule, callbacks, steps=source.steps, epochs=epochs)
     _start_from(model, drawn, is_given=seed is not None)
-    everyone = [facts, record, *callbacks, best.watcher, *([bar] if bar else [])]
+    own = [facts, record, *([unfreezing] if unfreezing else [])]
+    everyone = [*own, *callbacks, best.watcher, *([bar] if bar else [])]
     try:
         with (
             momentum_following(model),
-            engine.executing(model, speed, source, everyone, epochs) as execution,
+            engine.executing(model, speed, source, everyone, epochs, unfreeze) as execution,
         ):
+            if unfreezing:
+                unfreezing.renew = execution.renew
             if bar:
                 bar.announce(f'speed="{execution.way}": {execution.why}')
             reason = _train(model, source, execution, epochs, everyone)
@@ -210,6 +226,9 @@ def build_and_fit(
     *,
     a_layer: ALayer = None,
     params: Mapping[str, Any] | None = None,
+    reuse: keras.Model | None = None,
+    layers: int | None = None,
+    frozen: bool | None = None,
     task: str | None = None,
     optimizer: str | keras.optimizers.Optimizer = "adam",
     learning_rate: float | str | None = None,
@@ -229,6 +248,9 @@ def build_and_fit(
             last two are asked for one batch, which can't tell the number of classes.
         a_layer: A layer, a list of layers or a function that makes one; see `build`.
         params: The builder's own parameters.
+        reuse: A trained model whose lower layers to begin with; see `build`.
+        layers: How many of its layers; see `build`.
+        frozen: Whether they are left out of training, until `unfreeze`; see `build`.
         task: "multiclass", "binary" or "regression"; see `compile_for_task`.
         optimizer: A name or an object; see `compile_for_task`.
         learning_rate: Replaces the optimizer's own rate. "auto" sweeps for one with `lr_find`, says
@@ -250,8 +272,9 @@ def build_and_fit(
     """
     function = "build_and_fit"
     chosen = builder_of(builder, function=function, argument="builder")
-    _check_fit_arguments(chosen, fit_arguments)
-    rate = _rate_to_compile_with(learning_rate)
+    not_for_transfer = {"layers": layers, "frozen": frozen} if reuse is None else {}
+    _check_fit_arguments(chosen, fit_arguments, not_for_transfer)
+    rate = rate_to_compile_with(learning_rate)
     (x, y), validation_data, *_ = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
@@ -270,9 +293,12 @@ def build_and_fit(
             optimizer=optimizer,
             learning_rate=rate,
             metrics=metrics,
+            reuse=reuse,
+            layers=layers,
+            frozen=frozen,
         )
         if learning_rate == "auto":
-            _find_rate(model, x, y, fit_arguments, drawn)
+            find_rate(model, x, y, fit_arguments, drawn)
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
 
 
@@ -359,59 +385,17 @@ def _train(
     return "early_stopping" if model.stop_training else "finished"
 
 
-def _check_fit_arguments(builder: Builder, arguments: dict[str, Any]) -> None:
+def _check_fit_arguments(
+    builder: Builder, arguments: dict[str, Any], others: Mapping[str, Any]
+) -> None:
+    """Raises where an argument isn't `fit`'s, or is one of others but meant for the builder."""
     known = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
-    for name, value in arguments.items():
-        if name in inspect.signature(builder).parameters and name not in known:
+    theirs = inspect.signature(builder).parameters
+    meant = {k: v for k, v in others.items() if k in theirs and v is not None}
+    for name, value in (arguments | meant).items():
+        if name in theirs and name not in known:
             must = (
                 f"be passed in `params`, as the builder's own: params={{{name!r}: {show(value)}}}"
             )
             raise invalid("build_and_fit", name, must, f"{name}={show(value)}")
         one_of("build_and_fit", "fit_arguments", name, known)
-
-
-def _rate_to_compile_with(learning_rate: float | str | None) -> float | None:
-    """Returns the rate; `None`, and so the optimizer's own, where a sweep is to find it."""
-    if not isinstance(learning_rate, str):
-        return learning_rate
-    if learning_rate != "auto":
-        must, received = "be a number or 'auto'", f"learning_rate={learning_rate!r}"
-        raise invalid("build_and_fit", "learning_rate", must, received)
-    return None
-
-
-def _find_rate(model: keras.Model, x: Any, y: Any, arguments: Mapping[str, Any], seed: int) -> None:
-    """Gives the optimizer the rate that a sweep suggests, if it is reliable, and says so."""
-    own = variable_rate_of(model.optimizer)
-    if own is None:
-        must = "be left out beside an optimizer that runs a schedule"
-        raise invalid("build_and_fit", "learning_rate", must, "learning_rate='auto'")
-    whole_number("fit", "epochs", arguments.get("epochs", 1), least=1)
-    named = {name: arguments[name] for name in ("batch_size", "class_weight") if name in arguments}
-    x, y, weight = _rows_to_sweep(model, (x, y, arguments.get("sample_weight")), arguments, seed)
-    sweep = lr_find(model, x, y, sample_weight=weight, **named)
-    if sweep.reliable:
-        model.optimizer.learning_rate = sweep.suggestion
-        why = f"from a sweep of {len(sweep.rates)} steps"
-    else:
-        why = f"the optimizer's own, since the sweep isn't reliable: {sweep.note}"
-    say(arguments.get("verbose", "auto"), f"learning_rate={float(own + 0.0):.2g}, {why}")
-
-
-def _rows_to_sweep(
-    model: keras.Model, data: tuple[Any, Any, Any], arguments: Mapping[str, Any], seed: int
-) -> tuple[Any, Any, Any]:
-    """Returns the rows that `fit` will train on, without those that it will hold out."""
-    fraction = arguments.get("validation_split", 0.0)
-    if not fraction:
-        return data
-    rows = rows_of(*data, function="build_and_fit")
-    positions, _ = split_positions(
-        len(rows),
-        real_number("fit", "validation_split", fraction, least=0, below=1),
-        seed=seed,
-        shuffle=flag("fit", "shuffle", arguments.get("shuffle", True)),
-        labels=class_of_each_row(model, rows.y),
-    )
-    trained = rows.take(positions)
-    return trained.x, trained.y, trained.weight

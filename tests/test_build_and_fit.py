@@ -157,7 +157,7 @@ def test_a_sweep_before_training_changes_the_rate_and_nothing_else(clothes):
 def test_the_sweep_takes_the_batch_size_and_the_weights_of_the_run(data, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "kerastrain.training.lr_find",
+        "kerastrain._rate_choice.lr_find",
         lambda *_, **named: asked.append(named) or ktr.LRSweep([1.0], [1.0], [1.0], 0.25, True),
     )
     weights = np.ones(40)
@@ -172,7 +172,7 @@ def test_the_sweep_takes_the_batch_size_and_the_weights_of_the_run(data, monkeyp
 def test_the_sweep_sees_no_row_that_is_held_out(monkeypatch):
     swept, trained = [], []
     monkeypatch.setattr(
-        "kerastrain.training.lr_find",
+        "kerastrain._rate_choice.lr_find",
         lambda model, x, y, **_: swept.append(x) or ktr.LRSweep([1.0], [1.0], [1.0], 0.25, True),
     )
     rows = np.arange(60.0, dtype="float32")[:, None] * np.ones((1, 4), "float32")
