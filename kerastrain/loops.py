@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastrain._kernels import fast_random
+from kerastrain._kernels import fast_random, one_replica
 from kerastrain.batches import taken
 from kerastrain.calls import Call, Calls
 from kerastrain.traces import Traces
@@ -115,6 +115,7 @@ class RowLoop:
                 compiled=compiled,
             )
 
+    @one_replica()
     def _loop(self, batch_of: Any, parts: Any, positions: Any, first: Any, end: Any) -> Any:
         def batch(number: Any) -> Any:
             return batch_of(parts, positions, number * size, size)
@@ -195,6 +196,7 @@ class StreamLoop:
         self.limit = tf.Variable(1, dtype=tf.int64, trainable=False)
 
         @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        @one_replica()
         def one_step(batch: Any) -> Any:
             # Keras hands a missing part of a generator's batch over as an empty Optional.
             parts = keras.tree.map_structure(
