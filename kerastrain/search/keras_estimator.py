@@ -209,7 +209,7 @@ class KerasEstimator(BuilderParameters):
     def _one_more_pass(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Trains on some rows once, the first time a new model."""
         builder, params, arguments = self._call({})
-        arguments |= _ONE_PASS
+        arguments |= _ONE_PASS | {"callbacks": _without_stopping(arguments["callbacks"])}
         is_first = not hasattr(self, "model_")
         x, y = self._rows(X, y, reset=is_first)
         if is_first:
@@ -294,6 +294,12 @@ def _seed_of_pass(seed: int | None, number: int) -> int | None:
         return None
     sequence = np.random.SeedSequence([seed_number("fit", seed), number])
     return int(sequence.generate_state(1)[0])
+
+
+def _without_stopping(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that have something to do in a single pass."""
+    stops = keras.callbacks.EarlyStopping
+    return [part for part in keras.tree.flatten(callbacks) if not isinstance(part, stops)]
 
 
 def _are_texts(X: Any) -> bool:
