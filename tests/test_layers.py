@@ -57,6 +57,7 @@ RANKS = {
     "batch_sizes": 6,
     "search.labels": 5,
     "search.predictions": 5,
+    "search.seeds": 6,
     "search.estimator_parameters": 6,
     "search.keras_estimator": 6.2,
     "search.estimators": 6.4,

@@ -5,6 +5,8 @@ import functools
 import inspect
 import io
 import pickle
+import random
+import threading
 
 import keras
 import numpy as np
@@ -96,7 +98,7 @@ def test_d2_3_a_randomized_search_runs_as_it_is_written():
     assert np.isfinite(rnd_search_cv.cv_results_["mean_test_score"]).all()
     assert rnd_search_cv.best_score_ == rnd_search_cv.cv_results_["mean_test_score"].max()
     assert len(rnd_search_cv.best_estimator_.history_) == 4
-    assert rnd_search_cv.score(X, Y) == r2_score(Y, model.predict(X, verbose=0)[:, 0])
+    assert rnd_search_cv.score(X, Y) == r2_score(Y, rnd_search_cv.predict(X))
 
 
 def test_d2_4_a_grid_search_likewise():
@@ -245,12 +247,13 @@ def test_layers_are_put_in_by_a_search():
         (SIGNS, "categorical_crossentropy", "softmax"),
         (SIGNS == "yes", "binary_crossentropy", "sigmoid"),
         ((NAMES == "large") * 7.0 - 1, None, "softmax"),
-        ((NAMES == "large").astype(object), None, "softmax"),
+        (NAMES.astype(object), None, "softmax"),
     ],
 )
 def test_labels_of_any_kind_become_what_the_loss_wants_and_come_back(labels, loss, activation):
     builder = functools.partial(net, activation=activation, loss=loss)
-    estimator = KerasClassifier(builder, epochs=25, batch_size=8, seed=0)
+    rate = {} if loss else {"learning_rate": 0.05}
+    estimator = KerasClassifier(builder, epochs=25, batch_size=8, seed=0, **rate)
     estimator.fit(X[TRAIN], labels[TRAIN], validation_data=(X[HELD], labels[HELD]))
     np.testing.assert_array_equal(estimator.classes_, np.unique(labels))
     probabilities = estimator.predict_proba(X)
@@ -325,12 +328,12 @@ def test_texts_go_in_as_they_are():
     texts = ["so good", "very good film", "so bad", "bad film"] * 8
     labels = ["+", "+", "-", "-"] * 8
     estimator = KerasClassifier(
-        "text", length=4, epochs=30, learning_rate=0.05, batch_size=8, seed=0
+        "text", length=4, epochs=10, learning_rate=0.05, batch_size=8, seed=0, speed="steps"
     )
-    scores = cross_val_score(estimator, texts, labels, cv=2)
-    assert scores.tolist() == [1.0, 1.0]
-    fitted = estimator.fit(np.array(texts), labels)
+    fitted = estimator.fit(texts, labels)
     np.testing.assert_array_equal(fitted.predict(["a good one", "a bad one"]), ["+", "-"])
+    again = clone(estimator).fit(np.array(texts), labels)
+    assert_same_bits([again.predict_proba(texts)], [fitted.predict_proba(texts)])
 
 
 def test_data_frames_leave_their_names():
@@ -438,14 +441,14 @@ def test_metadata_are_routed_where_they_are_requested():
 
 def test_rows_that_come_in_parts_are_learnt_from_one_pass_each():
     estimator = regressor(batch_size=8)
-    for _ in range(15):
+    for _ in range(6):
         estimator.partial_fit(X[:48], Y[:48])
         model = estimator.model
         estimator.partial_fit(X[48:], Y[48:])
         assert estimator.model is model
-    assert model.optimizer.iterations == 15 * 2 * 6
+    assert model.optimizer.iterations == 6 * 2 * 6
     assert len(estimator.history_) == 1
-    assert estimator.score(X, Y) > 0.9
+    assert estimator.score(X, Y) > 0.7
 
 
 def test_one_pass_is_a_fit_of_one_epoch_and_the_next_has_another_order():
@@ -463,9 +466,9 @@ def test_a_classifiers_first_pass_is_told_all_classes():
     for _ in range(2):
         estimator.partial_fit(X[only_two], NAMES[only_two], classes=np.unique(NAMES))
     assert estimator.predict_proba(X).shape == (96, 3)
-    for _ in range(25):
+    for _ in range(8):
         estimator.partial_fit(X, NAMES)
-    assert estimator.score(X, NAMES) > 0.75
+    assert set(estimator.predict(X)) == set(NAMES)
 
 
 def test_parts_go_on_from_a_whole_fit():
@@ -514,6 +517,26 @@ def test_a_seed_repeats_a_fit_to_the_bit_and_leaves_others_alone():
     assert seeds[0] != seeds[1]
     repeated = regressor(seed=seeds[0]).fit(X, Y)
     assert_same_bits(repeated.model.get_weights(), drawn[0].model.get_weights())
+
+
+def test_numbers_that_other_threads_draw_change_nothing():
+    """As a worker's own threads do, from Python's generator, which all of them share."""
+    wanted, disturbances, found = regressor().fit(X, Y).predict(X), iter([True, False, False]), []
+
+    def builder(units=8, input_shape=(2,)):
+        if next(disturbances):
+            drawing = threading.Thread(target=random.random)
+            drawing.start()
+            drawing.join()
+        return number_net(units, input_shape)
+
+    def fit():
+        found.append(regressor(builder).fit(X, Y).predict(X))
+
+    fitting = threading.Thread(target=fit)
+    fitting.start()
+    fitting.join()
+    np.testing.assert_array_equal(found[0], wanted)
 
 
 def test_a_fit_is_that_of_build_and_fit_to_the_bit():
