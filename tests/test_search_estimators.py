@@ -425,7 +425,7 @@ def test_metadata_are_routed_where_they_are_requested():
             sample_weight=True, validation_data=True, callbacks=True, epochs=True
         )
         estimator.set_score_request(sample_weight=True)
-        search = GridSearchCV(make_pipeline(estimator), {"kerasclassifier__units": [2]}, cv=2)
+        search = GridSearchCV(estimator, {"units": [2]}, cv=2)
         seen = Seen()
         search.fit(
             X,
@@ -435,7 +435,7 @@ def test_metadata_are_routed_where_they_are_requested():
             callbacks=[seen],
             epochs=3,
         )
-    history = search.best_estimator_[-1].history_.history
+    history = search.best_estimator_.history_.history
     assert (len(history["val_loss"]), seen.epochs) == (3, [])
 
 
@@ -641,8 +641,8 @@ BAD = {
     ),
     "no builder": (
         lambda: KerasRegressor(3).fit(X, Y),
-        "`KerasRegressor`: `build_model` must be one of 'binary', 'cnn', 'dense', 'regression', "
-        "'text'. Received: build_model=3.",
+        "`KerasRegressor`: `build_model` must be one of "
+        f"{', '.join(map(repr, ktr.list_models()))}. Received: build_model=3.",
     ),
     "a parameter without a value": (
         lambda: regressor(without_default).fit(X, Y),
