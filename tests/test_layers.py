@@ -83,6 +83,7 @@ RANKS = {
     "search.searching": 6.6,
     "search.labels": 5,
     "search.predictions": 5,
+    "search.seeds": 6,
     "search.estimator_parameters": 6,
     "search.keras_estimator": 6.2,
     "search.estimators": 6.4,

@@ -57,7 +57,7 @@ class KerasRegressor(RegressorMixin, KerasEstimator):  # type: ignore[misc]
         """Trains on some rows once, and goes on with weights and optimizer as they are.
 
         Of the parameters those count that speak of one pass: not `epochs`, `validation_split`,
-        `schedule`, nor what chooses the best epoch.
+        `schedule`, nor what chooses the best epoch or stops there.
 
         Args:
             X: Inputs, as for `fit`.
@@ -135,7 +135,7 @@ class KerasClassifier(ClassifierMixin, KerasEstimator):  # type: ignore[misc]
         """Trains on some rows once, and goes on with weights and optimizer as they are.
 
         Of the parameters those count that speak of one pass: not `epochs`, `validation_split`,
-        `schedule`, nor what chooses the best epoch.
+        `schedule`, nor what chooses the best epoch or stops there.
 
         Args:
             X: Inputs, as for `fit`.

@@ -1,9 +1,7 @@
 """What estimators of Keras models have in common: from arrays and parameters to a trained model."""
 
-import contextlib
 import numbers
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import keras
@@ -16,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from kerastrain import training
-from kerastrain._checks import invalid, one_of, seed_number, show
+from kerastrain._checks import invalid, one_of, show
 from kerastrain.data import is_stream
 from kerastrain.models import Builder, build, builder_of, parameters_from_data
 from kerastrain.records import History
@@ -29,6 +27,7 @@ from kerastrain.search.estimator_parameters import (
     plain,
 )
 from kerastrain.search.predictions import outputs_of, units_of
+from kerastrain.search.seeds import built_from, seed_of_pass, seeded
 
 _COMPILING = ("optimizer", "learning_rate", "metrics")
 _ONE_PASS = {
@@ -167,9 +166,10 @@ class KerasEstimator(BuilderParameters):
     ) -> Self:
         x, y, sample_weight = rows
         self._check_weights(sample_weight)
-        with _seeded(arguments.pop("seed", None)) as seed:
-            model = self._built(*building, arguments, x, y)
-            units = units_of(model, x, function=self._named("fit"))
+        a_layer = arguments.pop("a_layer", None)
+        with seeded(arguments.pop("seed", None)) as seed:
+            model, units = built_from(seed, lambda: self._built(*building, a_layer, x, y))
+            self._check_compiling(model, arguments)
             self._units, self._row_shape = units, x.shape[1:]
             if validation_data is not None:
                 arguments["validation_data"] = self._held_out(validation_data, model)
@@ -185,19 +185,22 @@ class KerasEstimator(BuilderParameters):
         return self._keep(trained.model, trained.history)
 
     def _built(
-        self, builder: Builder, params: dict[str, Any], arguments: dict[str, Any], x: Any, y: Any
-    ) -> keras.Model:
-        """Builds the model; the data tell what the user left out."""
+        self, builder: Builder, params: dict[str, Any], a_layer: Any, x: Any, y: Any
+    ) -> tuple[keras.Model, int]:
+        """Builds the model, whose data tell what the user left out; returns its units too."""
         classes = self._count_of_classes()
-        params |= parameters_from_data(builder, params, x=x, y=y, classes=classes)
-        check_complete(type(self), builder, params)
-        model = build(builder, arguments.pop("a_layer", None), **params)
+        answers = parameters_from_data(builder, params, x=x, y=y, classes=classes)
+        check_complete(type(self), builder, params | answers)
+        model = build(builder, a_layer, **params, **answers)
+        return model, units_of(model, x, function=self._named("fit"))
+
+    def _check_compiling(self, model: keras.Model, arguments: dict[str, Any]) -> None:
+        """Raises for arguments that a model of its builder's own compiling would ignore."""
         for name in ("optimizer", "metrics"):
             if model.compiled and name in arguments and name in self.given():
                 must = "be left out where the builder compiles its model"
                 received = f"{name}={show(arguments[name])}"
                 raise invalid(type(self).__name__, name, must, received)
-        return model
 
     def _keep(self, model: keras.Model, history: History) -> Self:
         self.model_, self.history_ = model, history
@@ -209,7 +212,7 @@ class KerasEstimator(BuilderParameters):
     def _one_more_pass(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Trains on some rows once, the first time a new model."""
         builder, params, arguments = self._call({})
-        arguments |= _ONE_PASS
+        arguments |= _ONE_PASS | {"callbacks": _without_stopping(arguments["callbacks"])}
         is_first = not hasattr(self, "model_")
         x, y = self._rows(X, y, reset=is_first)
         if is_first:
@@ -217,7 +220,7 @@ class KerasEstimator(BuilderParameters):
         for name in ("a_layer", *_COMPILING):
             arguments.pop(name, None)
         self._check_weights(sample_weight)
-        arguments["seed"] = _seed_of_pass(arguments.get("seed"), self.passes_)
+        arguments["seed"] = seed_of_pass(arguments.get("seed"), self.passes_)
         history = training.fit(
             self.model_,
             x,
@@ -278,22 +281,10 @@ class KerasEstimator(BuilderParameters):
         return outputs_of(self.model_, x, batch_size=size, function=self._named(method))
 
 
-@contextlib.contextmanager
-def _seeded(seed: Any) -> Iterator[int]:
-    """Starts every generator from the seed; without one, Python's and NumPy's are put back."""
-    drawn = random.getrandbits(31) if seed is None else seed_number("fit", seed)
-    is_given = seed is not None
-    with contextlib.nullcontext() if is_given else training.generators_left_alone():
-        keras.utils.set_random_seed(drawn)
-        yield drawn
-
-
-def _seed_of_pass(seed: int | None, number: int) -> int | None:
-    """Returns another seed for every pass, or all would visit their rows in the same order."""
-    if seed is None:
-        return None
-    sequence = np.random.SeedSequence([seed_number("fit", seed), number])
-    return int(sequence.generate_state(1)[0])
+def _without_stopping(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that have something to do in a single pass."""
+    stops = keras.callbacks.EarlyStopping
+    return [part for part in keras.tree.flatten(callbacks) if not isinstance(part, stops)]
 
 
 def _are_texts(X: Any) -> bool:
