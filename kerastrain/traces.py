@@ -12,14 +12,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastrain._kernels import build_metrics
+from kerastrain._kernels import build_metrics, forget_kernels
 from kerastrain.architecture import architecture_of
 from kerastrain.state import variables_of
 
 _MOST_KEPT = 32
+_MANY = 8  # functions that are gone, for which it is worth making the others' kernels anew
 
 _kept: collections.OrderedDict[tuple[Any, ...], tuple[Any, list[int]]] = collections.OrderedDict()
 """From what was traced to the function and the places of its variables; the latest last."""
+
+_gone = 0
+"""Functions that were let go since TensorFlow last freed their kernels."""
 
 
 class Traces:
@@ -55,8 +59,13 @@ class Traces:
         for key, concrete, places in self._lent:
             concrete.set_external_captures([tf.constant(0)] * len(places))
             _kept[key] = concrete, places
+        gone = len(self._traced) - len(self._lent)
+        self._traced.clear()
+        self._lent.clear()
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
+            gone += 1
+        _let_go(gone)
 
     def traced(self, name: str, function: Callable[..., Any], specs: Any, *, compiled: bool) -> Any:
         """Returns a function that was traced for such arguments, bound to the model's variables.
@@ -92,6 +101,14 @@ class Traces:
         handles = {id(variable.handle): n for n, variable in enumerate(self._variables)}
         places = [handles.get(id(capture)) for capture in concrete.captured_inputs]
         return None if None in places else [place for place in places if place is not None]
+
+
+def _let_go(count: int) -> None:
+    global _gone
+    _gone += count
+    if _gone >= _MANY:
+        forget_kernels()
+        _gone = 0
 
 
 def _names(model: keras.Model, batch: Any) -> list[list[str]]:

@@ -101,3 +101,16 @@ print(resident() - before)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 20
+
+
+def test_the_graphs_of_past_fits_are_let_go():
+    def graphs_after(fits):
+        for width in range(fits):
+            model = ktr.build("regression", n_neurons=3 + width, input_shape=X.shape[1:])
+            ktr.fit(ktr.compile_for_task(model, y=Y), X, Y, epochs=1, speed="steps", verbose=0)
+        del model
+        traces.forget()
+        gc.collect()
+        return sum(type(each).__name__ == "FuncGraph" for each in gc.get_objects())
+
+    assert graphs_after(4) <= graphs_after(1)
