@@ -69,7 +69,7 @@ RANKS = {
     "surfaces": 0.5,
     "search.owners": 0,
     "search.storages": 0.5,
-    "search.samplers": 0.5,
+    "search.samplers": 6.2,
     "search.folds": 6,
     "search.spaces": 6.1,
     "search.hypermodels": 6.2,

@@ -1,14 +1,13 @@
 """The display is read as text: states in, strings out; the callback is driven by hand."""
 
-import io
 import math
 import re
 import sys
-import types
 
 import keras
 import numpy as np
 import pytest
+from displays import AsciiFile, use_notebook, use_terminal
 
 from kerastrain import progress, surfaces
 from kerastrain._progress_text import State, bar_html, bar_text, epoch_line, summary
@@ -40,20 +39,6 @@ class Clock:
         return self.now
 
 
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self):
-        return True
-
-
-class AsciiFile(io.StringIO):
-    encoding = "ascii"
-
-    def write(self, text):
-        return super().write(text.encode("ascii").decode())
-
-
 class PressCtrlC(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         raise KeyboardInterrupt
@@ -80,19 +65,6 @@ def fit(callback, *others, epochs=3):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     return model.fit(x, x[:, :1], epochs=epochs, verbose=0, callbacks=[*others, callback])
-
-
-def use_terminal(monkeypatch, columns=80):
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERM", "xterm-256color")
-    return stream
-
-
-def use_notebook(monkeypatch):
-    shell = types.SimpleNamespace(kernel=object())
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
 
 
 def surface_of(verbose):
@@ -140,11 +112,6 @@ def test_a_file_and_a_dumb_terminal_get_a_line_an_epoch(monkeypatch, verbose):
 def test_what_is_announced_is_a_line_where_1_was_asked_for(capsys, verbose, printed):
     progress.progress_callback(verbose, epochs=2).announce("So.")
     assert capsys.readouterr().out == printed
-
-
-def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
-    assert not surfaces._in_notebook()
 
 
 # What it says
@@ -446,19 +413,7 @@ def test_what_others_print_stands_above_the_bar(monkeypatch):
 
 
 def test_a_notebook_keeps_one_output_that_ends_as_a_summary(monkeypatch):
-    display = pytest.importorskip("IPython.display")
-    shown = []
-
-    class Handle:
-        def update(self, forms, *, raw):
-            shown.append(forms)
-
-    def show(forms, *, raw, display_id):
-        shown.append(forms)
-        return Handle()
-
-    monkeypatch.setattr(display, "display", show)
-    monkeypatch.setattr(surfaces, "_in_notebook", lambda: True)
+    shown = use_notebook(monkeypatch)
     callback = progress.progress_callback("auto", epochs=3, steps=1)
     assert isinstance(callback._surface, surfaces.Notebook)
     fit(callback)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,8 +27,9 @@ class State:
         metric: What decides.
         best: The best trial's number, its value and its parameters.
         last: What came of the trial that ended last, in a few words.
-        counts: How many trials were pruned, and failed.
-        epochs: How many epochs all trials took.
+        ran: Trials that have ended since it began; one that goes on has more behind it.
+        counts: How many of them were pruned, and failed.
+        epochs: How many epochs they took.
     """
 
     done: int
@@ -38,17 +40,21 @@ class State:
     metric: str
     best: tuple[int, float, Mapping[str, Any]] | None = None
     last: str = ""
+    ran: int = 0
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     epochs: int = 0
 
     def bar(self, width: int) -> str:
-        """Returns the bar and, on a second line, the best parameters, within `width` characters."""
+        """Returns the bar and, on a second line, the best parameters, within `width` characters.
+
+        What doesn't fit is left out, never cut.
+        """
         head, *facts = self._facts()
         while facts and width - len(head) - len(joined(facts)) - 2 < 10:
             facts.pop()
-        room = min(width - len(head) - len(joined(facts)) - 2, width // 4)
-        line = f"{head} {drawn_bar(self.fraction, room)} {joined(facts)}"
-        return f"{line[:width].rstrip()}\n{self._best_params()[:width]}"
+        room = max(min(width - len(head) - len(joined(facts)) - 2, width // 4), 0)
+        line = f"{head} {drawn_bar(self.fraction, room)} {joined(facts)}".rstrip()
+        return f"{line if len(line) <= width else ''}\n{self._best_params(width)}"
 
     def html(self) -> str:
         """Returns the same for a notebook."""
@@ -65,8 +71,8 @@ class State:
 
     def summary(self) -> str:
         """Returns the line that stays when the search has ended."""
-        trials = "1 trial" if self.done == 1 else f"{self.done} trials"
-        epochs = f"{self.epochs} epochs" if self.epochs else ""
+        trials = "1 trial" if self.ran == 1 else f"{self.ran} trials"
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs" if self.epochs else ""
         others = [f"{count} {state}" for state, count in self.counts.items() if count]
         facts = [
             f"{trials} in {duration(self.seconds)}",
@@ -87,8 +93,15 @@ class State:
     def _best(self) -> str:
         return f"best {self.metric} {number(self.best[1])}" if self.best else ""
 
-    def _best_params(self) -> str:
-        return f"with {words_for(self.best[2])}" if self.best else ""
+    def _best_params(self, width: float = math.inf) -> str:
+        """Returns the best parameters, as many as fit."""
+        params = dict(self.best[2]) if self.best else {}
+        words = f"with {words_for(params)}" if self.best else ""
+        while len(words) > width:
+            if params:
+                params.popitem()
+            words = f"with {words_for(params)}, …" if params else ""
+        return words
 
 
 class Bar:
@@ -120,6 +133,7 @@ class Bar:
         self._done = self._before = len(trials)
         for trial in trials:
             self._see_best(trial.number, trial.state, trial.value, trial.params)
+        self.refresh()
 
     def see_epoch(self, trial: int, epochs: int) -> None:
         """Takes in an epoch of a trial that runs."""
@@ -170,6 +184,7 @@ class Bar:
             metric=self._metric,
             best=self._best,
             last=self._last,
+            ran=self._done - self._before,
             counts=self._counts,
             epochs=self._epochs,
         )

@@ -1,11 +1,12 @@
 """Cross-validation: the same rows, split anew for each fold by scikit-learn."""
 
 import dataclasses
+import numbers
 from typing import Any
 
 import keras
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from kerastrain._checks import invalid, show, whole_number
 from kerastrain.building import unpacked
@@ -32,9 +33,17 @@ class Fold:
 
 def folds_checked(folds: Any) -> Any:
     """Returns what was passed as `folds` if it can split rows: a number, or a splitter."""
-    if folds is None or isinstance(folds, BaseCrossValidator) or hasattr(folds, "split"):
-        return folds
-    return whole_number("search", "folds", folds, least=2)
+    if folds is None or isinstance(folds, numbers.Integral):
+        return None if folds is None else whole_number("search", "folds", folds, least=2)
+    received = f"folds={show(folds)}"
+    if isinstance(folds, type) or not hasattr(folds, "split") or not hasattr(folds, "get_n_splits"):
+        must = "be a whole number, or a splitter such as TimeSeriesSplit(5)"
+        raise invalid("search", "folds", must, received, kind=TypeError)
+    is_random = getattr(folds, "shuffle", True) and hasattr(folds, "random_state")
+    if is_random and not isinstance(folds.random_state, numbers.Integral):
+        must = "have a number as its `random_state`, so that all trials have the same folds"
+        raise invalid("search", "folds", must, received)
+    return folds
 
 
 def all_rows(data: Any) -> tuple[Rows, str | None, int | None]:
@@ -60,18 +69,25 @@ def folds_of(data: Any, folds: Any, *, seed: int) -> list[Fold]:
         seed: Decides the shuffling.
     """
     rows, task, classes = all_rows(data)
-    labels = np.asarray(rows.y)
+    y = rows.y if isinstance(rows.y, np.ndarray) else None
+    labels = _labels(y) if classes and y is not None else None
     if isinstance(folds, int):
         if folds > len(rows):
             must = f"be at most the number of rows ({len(rows)})"
             raise invalid("search", "folds", must, f"folds={folds}")
-        kind = StratifiedKFold if classes and labels.ndim == 1 else KFold
+        largest = 0 if labels is None else np.unique(labels, return_counts=True)[1].max()
+        kind = StratifiedKFold if largest >= folds else KFold
         folds = kind(folds, shuffle=True, random_state=seed)
     every = None if classes is None else range(classes)
     return [
         Fold(_pair(rows, trained), _pair(rows, held_out), task, every)
-        for trained, held_out in folds.split(np.zeros(len(rows)), labels)
+        for trained, held_out in folds.split(np.zeros(len(rows)), y if labels is None else labels)
     ]
+
+
+def _labels(y: np.ndarray) -> np.ndarray:
+    """Returns one label a row, of numbers in a row or a column, or of one-hot columns."""
+    return y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
 
 
 def _pair(rows: Rows, positions: np.ndarray) -> tuple[Any, Any]:

@@ -1,5 +1,6 @@
 """Who is at work on a trial: a search in this process, or in another one that may have died."""
 
+import functools
 import os
 import pathlib
 import platform
@@ -11,7 +12,7 @@ _at_work: set[str] = set()
 
 def here() -> str:
     """Returns a new name for a search in this process, which says where it is."""
-    owner = f"{platform.node()} {os.getpid()} {_birth(os.getpid())} {uuid.uuid4().hex[:8]}"
+    owner = f"{_place()} {os.getpid()} {_birth(os.getpid())} {uuid.uuid4().hex[:8]}"
     _at_work.add(owner)
     return owner
 
@@ -21,7 +22,7 @@ def leave(owner: str) -> None:
     _at_work.discard(owner)
 
 
-def is_gone(owner: str | None) -> bool:
+def is_gone(owner: str) -> bool:
     """Tells whether a search has ended, for sure: one on another machine is taken for alive.
 
     Example:
@@ -32,14 +33,23 @@ def is_gone(owner: str | None) -> bool:
         >>> is_gone(mine)
         True
     """
-    if owner is None:
-        return False
-    node, pid, birth, _ = owner.rsplit(" ", 3)
-    if node != platform.node():
+    place, pid, birth, _ = owner.rsplit(" ", 3)
+    if place != _place():
         return False
     if int(pid) == os.getpid() and birth == _birth(os.getpid()):
         return owner not in _at_work
     return not _is_alive(int(pid)) or _birth(int(pid)) != birth
+
+
+@functools.cache
+def _place() -> str:
+    """Returns what tells where a process has its number: machines and containers share names."""
+    try:
+        machine = pathlib.Path("/etc/machine-id").read_text(encoding="ascii").strip()
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        machine = numbers = "-"
+    return f"{platform.node()} {machine} {numbers}"
 
 
 def _is_alive(pid: int) -> bool:
@@ -57,7 +67,7 @@ def _is_alive(pid: int) -> bool:
 def _birth(pid: int) -> str:
     """Returns when a process began, in a system's own unit, as numbers are given anew; or "-"."""
     try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "-"
     return stat.rpartition(")")[2].split()[19]

@@ -1,6 +1,7 @@
 """Who suggests parameters and who gives up trials: Optuna's samplers and pruners, by name."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import optuna
 
 from kerastrain._checks import needs, one_of
+from kerastrain.search.spaces import Space
 
 SAMPLERS = ("tpe", "random", "grid", "gp", "cmaes")
 """Who suggests parameters: Optuna's samplers, by name."""
@@ -23,7 +25,8 @@ class _SeededSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
     """Seeds a sampler anew for each trial, so that what it suggests hangs on the trials before.
 
     A sampler's own generator would begin again in a search that goes on from its storage, and
-    suggest what it had suggested before.
+    suggest what it had suggested before. And for each parameter that it draws by itself, as a trial
+    may have some already from a process that was killed.
     """
 
     def __init__(self, make: Callable[[int], Any], seed: int) -> None:
@@ -31,8 +34,7 @@ class _SeededSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         self._sampler = make(seed)
 
     def before_trial(self, study: Any, trial: Any) -> None:
-        sequence = np.random.SeedSequence([self._seed, trial.number])
-        self._sampler = self._make(int(sequence.generate_state(1)[0]))
+        self._sampler = self._seeded(trial, "")
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
@@ -42,10 +44,33 @@ class _SeededSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
-        return self._sampler.sample_independent(study, trial, name, distribution)
+        return self._seeded(trial, name).sample_independent(study, trial, name, distribution)
 
     def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
         self._sampler.after_trial(study, trial, state, values)
+
+    def _seeded(self, trial: Any, name: str) -> Any:
+        sequence = np.random.SeedSequence([self._seed, trial.number, *name.encode()])
+        return self._make(int(sequence.generate_state(1)[0]))
+
+
+class _GridSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
+    """Takes the combination of a trial's number: any number of processes share one grid.
+
+    Optuna's own may hand out a combination twice where several processes ask at a time.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+        return {}
+
+    def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+        return self._space.combination(trial.number)[name]
 
 
 def sampler_checked(sampler: Any) -> Any:
@@ -58,14 +83,15 @@ def sampler_checked(sampler: Any) -> Any:
     return name
 
 
-def sampler_of(sampler: Any, *, seed: int) -> Any:
+def sampler_of(sampler: Any, *, seed: int, space: Space) -> Any:
     """Returns one of Optuna's samplers from its name, or the sampler itself."""
     if not isinstance(sampler, str):
         return sampler
+    if sampler == "grid":
+        return _GridSampler(space)
     kinds: dict[str, Callable[..., Any]] = {
         "tpe": optuna.samplers.TPESampler,
         "random": optuna.samplers.RandomSampler,
-        "grid": optuna.samplers.RandomSampler,  # All combinations wait in the study's queue.
         "gp": optuna.samplers.GPSampler,
         "cmaes": optuna.samplers.CmaEsSampler,
     }
@@ -80,10 +106,12 @@ class Judge:
     Attributes:
         pruner: The pruner; `None` never gives up.
         factor: It looks after 1 epoch, after `factor`, `factor ** 2` and so on; 1 is every epoch.
+        most: The epochs of a trial, after the last of which there is nothing to give up.
     """
 
     pruner: Any
     factor: int = 1
+    most: float = math.inf
 
     def looks_after(self, epochs: int) -> bool:
         """Tells whether it looks at a trial after so many epochs.
@@ -92,11 +120,14 @@ class Judge:
         nobody looks at.
 
         Example:
-            >>> [n for n in range(30) if Judge(None, factor=3).looks_after(n)]
-            []
+            >>> judge = judge_of("hyperband", epochs=30)
+            >>> [epochs for epochs in range(1, 31) if judge.looks_after(epochs)]
+            [1, 3, 9, 27]
         """
-        if self.pruner is None or self.factor == 1:
-            return self.pruner is not None
+        if self.pruner is None or epochs >= self.most:
+            return False
+        if self.factor == 1:
+            return True
         while epochs > 1 and epochs % self.factor == 0:
             epochs //= self.factor
         return epochs == 1
@@ -110,11 +141,13 @@ def judge_of(pruner: Any, *, epochs: int) -> Judge:
         epochs: How many epochs a trial has at most, in all folds together.
     """
     if isinstance(pruner, optuna.pruners.BasePruner):
-        return Judge(pruner)
+        return Judge(pruner, most=epochs)
     name = one_of("search", "pruner", "none" if pruner is None else pruner, PRUNERS)
-    if name == "hyperband":
-        made = optuna.pruners.HyperbandPruner(max_resource=epochs, reduction_factor=_FACTOR)
-        return Judge(made, _FACTOR)
+    if name == "none":
+        return Judge(None)
+    if name == "median":
+        return Judge(optuna.pruners.MedianPruner(), most=epochs)
     if name == "halving":
-        return Judge(optuna.pruners.SuccessiveHalvingPruner(1, _FACTOR), _FACTOR)
-    return Judge(optuna.pruners.MedianPruner() if name == "median" else None)
+        return Judge(optuna.pruners.SuccessiveHalvingPruner(1, _FACTOR), _FACTOR, epochs)
+    made = optuna.pruners.HyperbandPruner(max_resource=epochs, reduction_factor=_FACTOR)
+    return Judge(made, _FACTOR, epochs)

@@ -6,15 +6,15 @@ trial that returns the parameters, where one parameter decides which others ther
 
 import dataclasses
 import functools
-import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from kerastrain._checks import invalid, show
 from kerastrain.search.parameters import as_python
+from kerastrain.search_records import is_plain
 
 ASpace: TypeAlias = Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]
 
@@ -47,9 +47,9 @@ class Choice:
     @functools.cached_property
     def _by_label(self) -> dict[Any, Any]:
         """Storages keep numbers and strings only, so a value of another kind goes by its text."""
-        labels = [value if isinstance(value, _PLAIN) else show(value) for value in self.values]
+        labels = [_label(value) for value in self.values]
         if len(set(labels)) < len(labels):  # As True and 1 are the same to a dict.
-            labels = [f"{number}: {show(value)}" for number, value in enumerate(self.values)]
+            labels = [f"{number}: {label}" for number, label in enumerate(labels)]
         return dict(zip(labels, self.values, strict=True))
 
 
@@ -66,9 +66,9 @@ class Whole:
         return trial.suggest_int(name, self.low, self.high, step=self.step)
 
     @property
-    def labels(self) -> list[Any]:
+    def labels(self) -> Sequence[Any]:
         """All of them."""
-        return list(range(self.low, self.high + 1, self.step))
+        return range(self.low, self.high + 1, self.step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Space:
         """Returns the parameters of a trial, a new one or one that was made before."""
         if self.function is None:
             dimensions = (self.dimensions or {}).items()
-            return {name: dimension.suggested(trial, name) for name, dimension in dimensions}
+            return {name: _suggested(trial, name, dimension) for name, dimension in dimensions}
         params = self.function(trial)
         if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
             must = "return a dict from names to values, where it is a function"
@@ -128,12 +128,20 @@ class Space:
             return math.inf
         return math.prod(len(labels) if labels else math.inf for labels in self._labels())
 
-    def combinations(self) -> Iterator[dict[str, Any]]:
-        """Yields every combination, each as what Optuna's `enqueue_trial` takes."""
-        for combination in itertools.product(*self._labels()):
-            yield dict(zip(self.dimensions or {}, combination, strict=True))
+    def combination(self, number: int) -> dict[str, Any]:
+        """Returns one of all combinations, as storages keep it; the last parameter turns fastest.
 
-    def _labels(self) -> list[list[Any]]:
+        Example:
+            >>> space = space_of({"units": [8, 16, 24], "activation": ["relu", "tanh"]})
+            >>> [list(space.combination(number).values()) for number in (0, 1, 2)]
+            [[8, 'relu'], [8, 'tanh'], [16, 'relu']]
+        """
+        labels = self._labels()
+        places = np.unravel_index(number % int(self.size), [len(each) for each in labels])
+        chosen = [each[int(place)] for each, place in zip(labels, places, strict=True)]
+        return dict(zip(self.dimensions or {}, chosen, strict=True))
+
+    def _labels(self) -> list[Sequence[Any]]:
         return [getattr(d, "labels", []) for d in (self.dimensions or {}).values()]
 
 
@@ -157,9 +165,12 @@ def space_of(space: Any, *, function: str = "search") -> Space:
 def _dimension(name: str, values: Any, function: str) -> _Dimension:
     if hasattr(values, "rvs") or hasattr(values, "icdf"):
         return _distributed(name, values, function)
-    if isinstance(values, str | Mapping) or not isinstance(values, Sequence | np.ndarray | range):
+    is_row = isinstance(values, Sequence) or (isinstance(values, np.ndarray) and values.ndim > 0)
+    if isinstance(values, str | bytes) or not is_row:
         must = f"hold {_WHAT} for each parameter"
         raise invalid(function, "space", must, f"{name}={show(values)}", kind=TypeError)
+    if isinstance(values, range) and len(values) > 2 and values.step > 0:  # It may be a long one.
+        return Whole(values[0], values[-1], values.step)
     distinct = tuple({_told_by(value): value for value in map(as_python, values)}.values())
     if not distinct:
         must = "hold at least one value for each parameter"
@@ -186,12 +197,7 @@ def _distributed(name: str, distribution: Any, function: str) -> _Dimension:
     """Reads one of SciPy's distributions, frozen or of the newer kind."""
     kind = getattr(getattr(distribution, "dist", distribution), "name", None)
     kind = kind or type(distribution).__name__
-    at = getattr(distribution, "ppf", None) or getattr(distribution, "icdf", None)
-    if at is None or not hasattr(distribution, "support"):
-        must = "hold distributions with a support and a quantile function, as SciPy's have"
-        raise invalid(function, "space", must, f"{name}={show(distribution)}", kind=TypeError)
-    low, high = (float(end) for end in distribution.support())
-    is_whole = hasattr(distribution, "pmf")
+    low, high, at = _read(name, distribution, function)
     if kind == "randint":
         return Whole(int(low), int(high))
     # A log-uniform distribution that is shifted isn't log-uniform over its support.
@@ -202,4 +208,44 @@ def _distributed(name: str, distribution: Any, function: str) -> _Dimension:
         return Real(low, high, log=True)
     if kind in ("uniform", "Uniform"):
         return Real(low, high)
+    # The newer kind has every method, whether its values are whole numbers or not.
+    is_whole = all(float(value).is_integer() for value in at(np.linspace(0.01, 0.99, 99)))
     return Quantile(at, is_whole)
+
+
+def _read(name: str, distribution: Any, function: str) -> tuple[float, float, Callable[[Any], Any]]:
+    """Returns where a distribution begins and ends, and its quantile function."""
+    try:
+        low, high = map(float, distribution.support())
+        at = distribution.ppf if hasattr(distribution, "ppf") else distribution.icdf
+    except (AttributeError, TypeError):  # Of several numbers, or not frozen.
+        low = high = math.nan
+    if not low <= high:
+        must = (
+            "hold distributions of one number, each with its parameters and with a support and a "
+            "quantile function, as SciPy's have"
+        )
+        raise invalid(function, "space", must, f"{name}={show(distribution)}", kind=TypeError)
+    return low, high, at
+
+
+def _suggested(trial: Any, name: str, dimension: _Dimension) -> Any:
+    try:
+        return dimension.suggested(trial, name)
+    except ValueError as error:
+        if not hasattr(trial, "study"):  # Then there are no trials before it that it may not fit.
+            raise
+        must = (
+            "have for each parameter what it had for the trials in the storage, but for the ends "
+            "of ranges, or else pass another `name`"
+        )
+        raise invalid("search", "space", must, f"{name}={show(dimension)}") from error
+
+
+def _label(value: Any) -> Any:
+    """Returns a value as storages keep it, the same in every process that has such a value."""
+    if isinstance(value, _PLAIN) and value == value:  # NaN is not itself.
+        return value
+    # The `repr` of a function has its address, and that of a layer the number of layers before.
+    named = getattr(value, "__name__", None) or type(value).__name__
+    return show(value) if is_plain(value) else named

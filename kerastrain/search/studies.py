@@ -4,6 +4,9 @@ import contextlib
 import dataclasses
 import math
 import random
+import secrets
+import time
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +20,7 @@ from kerastrain.search import owners
 from kerastrain.search.plans import Plan
 from kerastrain.search.samplers import sampler_of
 from kerastrain.search.spaces import Space
-from kerastrain.search.storages import reached, storage_of
+from kerastrain.search.storages import connected, reached
 from kerastrain.search.trials import Outcome
 from kerastrain.search_records import Trial, plain
 
@@ -27,8 +30,9 @@ _STATES = {
     "failed": TrialState.FAIL,
 }
 _OURS = "kerastrain"  # the attribute of a study or a trial that holds what Optuna doesn't
-_OWNER = "kerastrain.owner"
+_OWNER = "kerastrain.owner "  # and who it is: the attribute of a trial that somebody is at.
 _LEAST_TO_COMPARE = 4
+_PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # s
 
 
 class Book:
@@ -43,20 +47,17 @@ class Book:
     def __init__(self, study: Any, space: Space, *, seed: int) -> None:
         self._study, self._space, self.seed = study, space, seed
         self._owner = owners.here()
-
-    def queue_all(self) -> None:
-        """Lets every combination of a space wait for its turn, unless they do already."""
-        if not self._study.get_trials(deepcopy=False):
-            for combination in self._space.combinations():
-                self._study.enqueue_trial(combination)
+        self._mark = _OWNER + self._owner
 
     def ask(self) -> Any:
         """Returns a trial of Optuna's: one that a process that died has left, or a new one."""
-        left = next((t for t in self._kept(TrialState.RUNNING) if self._is_left(t)), None)
-        # What it has suggested already stands, so that all goes on as if nothing had happened.
-        trial = optuna.trial.Trial(self._study, left._trial_id) if left else self._study.ask()
-        trial.set_user_attr(_OWNER, self._owner)
-        return trial
+        while left := next(filter(_is_left, self._kept(TrialState.RUNNING)), None):
+            # What it has suggested already stands, so that all goes on as if nothing had happened.
+            trial = optuna.trial.Trial(self._study, left._trial_id)
+            if self._takes_over(trial):
+                return trial
+            time.sleep(secrets.randbelow(1000) / 2000)  # So that one of two comes first.
+        return self._new()
 
     def tell(self, trial: Any, outcome: Outcome, *, params: Mapping[str, Any]) -> None:
         """Keeps what came of a trial."""
@@ -76,7 +77,7 @@ class Book:
     def begun(self) -> int:
         """How many trials there are, with those that run in this process or another."""
         running = self._kept(TrialState.RUNNING)
-        return len(self._kept(*_STATES.values())) + sum(not self._is_left(t) for t in running)
+        return len(self._kept(*_STATES.values())) + sum(not _is_left(trial) for trial in running)
 
     @property
     def trials(self) -> list[Trial]:
@@ -103,24 +104,49 @@ class Book:
     def _kept(self, *states: TrialState) -> list[Any]:
         return list(self._study.get_trials(deepcopy=False, states=states))
 
-    def _is_left(self, trial: Any) -> bool:
-        owner = trial.user_attrs.get(_OWNER)
-        return owner != self._owner and owners.is_gone(owner)
+    def _new(self) -> Any:
+        """Makes a trial that has its owner from the first: this process may be killed any time."""
+        token = uuid.uuid4().hex
+        running = optuna.create_trial(state=TrialState.RUNNING, user_attrs={self._mark: token})
+        self._study.add_trial(running)
+        mine = (t for t in self._kept(TrialState.RUNNING) if t.user_attrs.get(self._mark) == token)
+        return optuna.trial.Trial(self._study, next(mine)._trial_id)
+
+    def _takes_over(self, trial: Any) -> bool:
+        """Takes a trial, and gives it back where another process does so at the same moment."""
+        trial.set_user_attr(self._mark, True)
+        now = self._study.get_trials(deepcopy=False)[trial.number]
+        if all(owners.is_gone(owner) for owner in _owners_of(now) - {self._owner}):
+            return True
+        trial.set_user_attr(self._mark, False)
+        return False
 
     def _record(self, trial: Any) -> Trial:
         kept = trial.user_attrs.get(_OURS)
         state = next(name for name, state in _STATES.items() if state is trial.state)
         if kept is None:  # Not one of ours, but a trial that somebody added to the study.
-            return Trial(trial.number, dict(trial.params), state, trial.value or math.nan)
-        fields = {**kept, "number": trial.number, "state": state}
-        return dataclasses.replace(Trial.of_fields(fields), params=self._params(trial, kept))
+            value = math.nan if trial.value is None else trial.value
+            return Trial(trial.number, dict(trial.params), state, value)
+        record = Trial.of_fields({**kept, "number": trial.number, "state": state})
+        return dataclasses.replace(record, params=self._params(trial) or record.params)
 
-    def _params(self, trial: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
+    def _params(self, trial: Any) -> dict[str, Any]:
         """Returns the parameters themselves, of which a storage keeps some as their text only."""
         try:
-            return self._space.params(optuna.trial.FixedTrial(trial.params))
+            return self._space.params(optuna.trial.FixedTrial(trial.params, trial.number))
         except Exception:  # Of another space, in a storage that was used before.
-            return dict(kept["params"])
+            return {}
+
+
+def _is_left(trial: Any) -> bool:
+    """Tells whether all who were at a trial have ended."""
+    found = _owners_of(trial)
+    return bool(found) and all(map(owners.is_gone, found))
+
+
+def _owners_of(trial: Any) -> set[str]:
+    marks = [name for name, is_at_it in trial.user_attrs.items() if is_at_it]
+    return {name.removeprefix(_OWNER) for name in marks if name.startswith(_OWNER)}
 
 
 @contextlib.contextmanager
@@ -132,30 +158,51 @@ def opened(storage: Any, name: str, plan: Plan) -> Iterator[Book]:
         name: The study's name there.
         plan: What the search is to do. Where it has no seed, that is the study's, or a new one.
     """
+    if not isinstance(name, str) or not name:
+        must = "be a string that isn't empty"
+        raise invalid("search", "name", must, f"name={show(name)}", kind=TypeError)
+    with _quiet(), connected(storage) as kept:
+        with reached(storage):
+            study = _study_of(kept, name, f"{plan.job.mode}imize")
+            seed = _identified(study, plan.identity)
+        study.sampler = sampler_of(plan.sampler, seed=seed, space=plan.space)
+        study.pruner = plan.judge.pruner or optuna.pruners.NopPruner()
+        book = Book(study, plan.space, seed=seed)
+        try:
+            yield book
+        finally:
+            book.close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="optuna")
+            # From Python 3.12 on, a warning of Optuna's counts as one of who called it.
+            warnings.filterwarnings("ignore", module=r"optuna|kerastrain\.search")
             warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-            kept = storage_of(storage)
-            with reached(storage):
-                direction = f"{plan.job.mode}imize"
-                study = optuna.create_study(
-                    storage=kept, study_name=name, direction=direction, load_if_exists=True
-                )
-                seed = _identified(study, plan.identity)
-            study.sampler = sampler_of(plan.sampler, seed=seed)
-            study.pruner = plan.judge.pruner or optuna.pruners.NopPruner()
-            book = Book(study, plan.space, seed=seed)
-            if plan.sampler == "grid":
-                book.queue_all()
-            try:
-                yield book
-            finally:
-                book.close()
+            yield
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def _study_of(storage: Any, name: str, direction: str) -> Any:
+    try:
+        return optuna.create_study(storage=storage, study_name=name, direction=direction)
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(storage=storage, study_name=name)
+    for pause in _PAUSES:
+        # A process that has just made it marks it in a moment; anybody else's study has no marks.
+        time.sleep(pause)
+        if _OURS in study.user_attrs:
+            return study
+    found = [str(one.name).lower() for one in study.directions]
+    if found != [direction]:
+        must = f"hold a study to {direction} under the name {name!r}, or else pass another `name`"
+        raise invalid("search", "storage", must, f"a study to {' and '.join(found)}")
+    return study
 
 
 def _identified(study: Any, identity: dict[str, Any]) -> int:

@@ -1,0 +1,96 @@
+"""What tests of several modules are given: a PostgreSQL server of their own, where there is one."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+import pytest
+
+PASSWORD = "s3cret:@/%{x}"  # All that an address has to write in another way.
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """Yields a function that makes a new, empty database and returns its address.
+
+    The server is private: in a folder of its own, on a socket within that, without a port, and with
+    a password. It skips the test where Debian's PostgreSQL, or its driver psycopg2, is missing.
+    """
+    psycopg2 = pytest.importorskip("psycopg2", reason="PostgreSQL needs psycopg2-binary")
+    programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("Debian's PostgreSQL is not installed")
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="ktr-pg-"))  # Short, as a socket's path is.
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        owner = _other_than_root(folder)
+        (folder / "password").write_text(PASSWORD, encoding="utf-8")
+        run = programs[-1].parent
+        subprocess.run(
+            [
+                *(run / "initdb", "-D", folder / "data", "-U", "ktr", "--no-sync"),
+                *("-E", "UTF8", "--locale=C"),
+                *("--auth=scram-sha-256", f"--pwfile={folder / 'password'}"),
+            ],
+            check=True,
+            capture_output=True,
+            **owner,
+        )
+        log = stack.enter_context(open(folder / "log", "wb"))
+        settings = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": "off"}
+        server = subprocess.Popen(
+            [
+                *(run / "postgres", "-D", folder / "data"),
+                *(f"--{name}={value}" for name, value in settings.items()),
+            ],
+            stdout=log,
+            stderr=log,
+            **owner,
+        )
+        stack.callback(server.wait)
+        stack.callback(server.send_signal, signal.SIGINT)  # Which waits for no connection.
+        names = iter(f"database_{number}" for number in range(10**6))
+
+        def new_database():
+            name = next(names)
+            with contextlib.closing(_connected(psycopg2, server, folder)) as connection:
+                connection.autocommit = True
+                connection.cursor().execute(f"CREATE DATABASE {name}")
+            password = urllib.parse.quote(PASSWORD, safe="")
+            return f"postgresql://ktr:{password}@/{name}?host={folder}"
+
+        yield new_database
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """The address of a new, empty database; see `postgres_server`."""
+    return postgres_server()
+
+
+def _other_than_root(folder):
+    """Gives a folder to a user as whom PostgreSQL runs; returns what `Popen` takes for that."""
+    if os.getuid() != 0:
+        return {}
+    shutil.chown(folder, "postgres", "postgres")
+    return {"user": "postgres", "group": "postgres", "extra_groups": [], "cwd": folder}
+
+
+def _connected(psycopg2, server, folder):
+    """Connects, as soon as the server listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return psycopg2.connect(
+                host=str(folder), user="ktr", password=PASSWORD, dbname="postgres"
+            )
+        except psycopg2.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

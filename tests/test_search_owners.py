@@ -1,0 +1,105 @@
+"""Who is at work on a trial, and who has gone."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from kerastrain.search import owners
+
+
+@pytest.fixture
+def owner():
+    mine = owners.here()
+    yield mine
+    owners.leave(mine)
+
+
+def changed(owner, **parts):
+    """An owner's name with other parts, counted from its end."""
+    fields = dict(zip(("place", "pid", "birth", "token"), owner.rsplit(" ", 3), strict=True))
+    return " ".join((fields | parts).values())
+
+
+def pid_that_has_ended():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return str(process.pid)
+
+
+def test_a_search_of_this_process_is_at_work_until_it_leaves():
+    first, second = owners.here(), owners.here()
+    assert first != second
+    owners.leave(first)
+    assert (owners.is_gone(first), owners.is_gone(second)) == (True, False)
+    owners.leave(second)
+    owners.leave(second)
+    assert owners.is_gone(second)
+
+
+def test_a_process_that_has_ended_is_gone(owner):
+    assert owners.is_gone(changed(owner, pid=pid_that_has_ended()))
+
+
+def test_a_process_that_runs_is_not_gone(owner):
+    parent = str(os.getppid())
+    born = owners._birth(int(parent))
+    assert not owners.is_gone(changed(owner, pid=parent, birth=born))
+
+
+def test_a_process_that_has_the_number_of_one_that_ended_is_told_from_it(owner):
+    if not os.path.exists("/proc/self/stat"):
+        pytest.skip("this system doesn't tell when a process began")
+    assert owners.is_gone(changed(owner, birth="12"))
+    assert owners.is_gone(changed(owner, pid=str(os.getppid()), birth="12"))
+
+
+def test_one_on_another_machine_is_taken_for_alive(owner):
+    assert owner.startswith(platform.node())
+    elsewhere = changed(owner, place=f"{owner.rsplit(' ', 3)[0]}-2", pid=pid_that_has_ended())
+    assert not owners.is_gone(elsewhere)
+
+
+def test_a_container_of_the_same_name_is_another_machine(owner, monkeypatch):
+    monkeypatch.setattr(os, "readlink", lambda path: "pid:[1]")
+    owners._place.cache_clear()
+    try:
+        there = owners.here()
+    finally:
+        monkeypatch.undo()
+        owners._place.cache_clear()
+    assert there.split()[0] == owner.split()[0]
+    assert not owners.is_gone(changed(there, pid=pid_that_has_ended()))
+    owners.leave(there)
+
+
+def test_a_system_that_tells_nothing_has_owners_all_the_same(monkeypatch):
+    def nothing(*arguments, **keywords):
+        raise OSError
+
+    monkeypatch.setattr(owners.pathlib.Path, "read_text", nothing)
+    monkeypatch.setattr(os, "readlink", nothing)
+    owners._place.cache_clear()
+    try:
+        mine = owners.here()
+        assert mine.rsplit(" ", 4)[1:4] == ["-", str(os.getpid()), "-"]
+        assert not owners.is_gone(mine)
+        owners.leave(mine)
+        assert owners.is_gone(mine)
+    finally:
+        owners._place.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["a machine", "Ünal's-Rechner", ""])
+def test_a_machine_may_have_any_name(monkeypatch, name):
+    monkeypatch.setattr(platform, "node", lambda: name)
+    owners._place.cache_clear()
+    try:
+        mine = owners.here()
+        assert not owners.is_gone(mine)
+        assert owners.is_gone(changed(mine, pid=pid_that_has_ended()))
+        owners.leave(mine)
+    finally:
+        owners._place.cache_clear()
