@@ -8,10 +8,10 @@ import kerastrain as ktr
 from kerastrain.search.parameters import Routed, arguments_of_training, as_python, routed
 
 ARGUMENTS = (
-    "'a_layer', 'batch_size', 'callbacks', 'class_weight', 'epochs', 'learning_rate', 'metrics', "
-    "'min_delta', 'mode', 'monitor', 'optimizer', 'patience', 'restore_best', 'sample_weight', "
-    "'schedule', 'seed', 'shuffle', 'speed', 'task', 'validation_data', 'validation_split', "
-    "'verbose'"
+    "'a_layer', 'batch_size', 'callbacks', 'class_weight', 'epochs', 'frozen', 'layers', "
+    "'learning_rate', 'metrics', 'min_delta', 'mode', 'monitor', 'optimizer', 'patience', "
+    "'restore_best', 'reuse', 'sample_weight', 'schedule', 'seed', 'shuffle', 'speed', 'task', "
+    "'unfreeze', 'unfreeze_rate', 'validation_data', 'validation_split', 'verbose'"
 )
 
 

@@ -24,6 +24,7 @@ from kerastrain.search import trials
 from kerastrain.search.parameters import Routed
 from kerastrain.search.trials import Job, Outcome, Report
 
+_GROWTH = 1000  # MB that a worker may gain until another takes its place
 _LOOK = 0.2  # s between two looks at the clock and at the workers' memory
 
 
@@ -109,7 +110,7 @@ class Workers:
     def start(self, task: Task) -> None:
         """Gives a trial to a worker that has none, in place of one that died if need be."""
         number = next(n for n, worker in enumerate(self._workers) if worker.task is None)
-        if not self._workers[number].is_alive:
+        if self._workers[number].is_spent:
             self._workers[number].kill()
             self._workers[number] = _Worker(self._job, self.size)
         self._workers[number].begin(task)
@@ -139,6 +140,7 @@ class _Worker:
     """A worker process, and the trial that it is at."""
 
     task: Task | None = None
+    _megabytes = 0.0  # before its first trial
 
     def __init__(self, job: bytes, size: int) -> None:
         self._key = secrets.token_bytes(32)
@@ -173,13 +175,16 @@ class _Worker:
         return self._connected
 
     @property
-    def is_alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+    def is_spent(self) -> bool:
+        """Whether the process has died, or grown fat: what XLA has compiled, it never lets go."""
+        if self._process.poll() is not None:
+            return True
+        return 0 < self._megabytes < _megabytes(self._process.pid) - _GROWTH
 
     def begin(self, task: Task) -> None:
         """Gives it a trial."""
         self.task = task
+        self._megabytes = self._megabytes or _megabytes(self._process.pid)
         self.connection.send_bytes(cloudpickle.dumps((task.routed, task.seed, task.best)))
         self._began = time.monotonic()
 

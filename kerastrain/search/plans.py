@@ -2,15 +2,19 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
+
+import keras
+import numpy as np
 
 from kerastrain._checks import invalid, one_of, real_number, seed_number, show, whole_number
 from kerastrain.building import unpacked
-from kerastrain.callbacks import MODES, rises
+from kerastrain.callbacks import direction
 from kerastrain.data import is_stream
 from kerastrain.models import builder_of
 from kerastrain.search.crews import Limits
-from kerastrain.search.folds import folds_checked
+from kerastrain.search.folds import all_rows, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed
 from kerastrain.search.samplers import Judge, judge_of, sampler_checked
 from kerastrain.search.spaces import ASpace, Space, space_of
@@ -57,14 +61,17 @@ class Plan:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What has to be the same for trials to stand in one table."""
-        names = None if self.space.dimensions is None else sorted(self.space.dimensions)
+        """What has to be the same for trials to stand in one table, by the name of the argument."""
+        space = self.space.dimensions
         return {
             "metric": self.job.metric,
             "mode": self.job.mode,
             "seed": self.seed,
-            "folds": self.settings["folds"],
-            "parameters": names,
+            "folds": _kind_if_not_plain(self.job.folds),
+            "space": "a function" if space is None else sorted(space),
+            "data": _shapes(self.job.data),
+            "params": _kinds_if_not_plain(self.job.params),
+            **_kinds_if_not_plain(self.job.arguments),
         }
 
 
@@ -131,9 +138,7 @@ def _completed(job: Job) -> Job:
     if not isinstance(job.metric, str):
         must, received = "be the name of a metric", f"metric={show(job.metric)}"
         raise invalid("search", "metric", must, received, kind=TypeError)
-    mode = one_of("search", "mode", job.mode, MODES)
-    if mode == "auto":
-        mode = "max" if rises(job.metric) else "min"
+    mode = direction(job.metric, job.mode, function="search")
     arguments = dict(job.arguments)
     arguments["epochs"] = whole_number("search", "epochs", arguments["epochs"], least=1)
     given = [n for n in ("validation_data", "validation_split") if arguments.get(n) is not None]
@@ -150,7 +155,7 @@ def _completed(job: Job) -> Job:
             must = "be given, or else `folds`, where the data are a stream"
             raise invalid("search", "validation_data", must, f"data={show(job.data)}")
         arguments["validation_split"] = _HELD_OUT
-    return dataclasses.replace(job, mode=mode, arguments=arguments)
+    return dataclasses.replace(job, mode=mode, folds=folds, arguments=arguments)
 
 
 def _most_epochs(job: Job, space: Space) -> int:
@@ -158,13 +163,14 @@ def _most_epochs(job: Job, space: Space) -> int:
     dimension = (space.dimensions or {}).get("epochs")
     choices = [n for n in getattr(dimension, "labels", ()) if isinstance(n, int)]
     epochs = max(choices or [int(getattr(dimension, "high", job.arguments["epochs"]))])
-    return epochs * _number_of(job.folds)
+    return epochs * _number_of(job)
 
 
-def _number_of(folds: Any) -> int:
-    if folds is None or isinstance(folds, int):
-        return folds or 1
-    return int(folds.get_n_splits())
+def _number_of(job: Job) -> int:
+    if job.folds is None or isinstance(job.folds, int):
+        return job.folds or 1
+    rows = all_rows(job.data)[0]
+    return int(job.folds.get_n_splits(np.zeros(len(rows)), rows.y))
 
 
 def _trials(trials: int | None, sampler: Any, space: Space) -> int:
@@ -206,3 +212,19 @@ def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:
         "params": plain(dict(job.params)),
         "objects": [n for n, value in {**given, **job.params}.items() if not is_plain(value)],
     }
+
+
+def _kinds_if_not_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _kind_if_not_plain(value) for name, value in values.items()}
+
+
+def _kind_if_not_plain(value: Any) -> Any:
+    """Returns a value, or its kind, since the text of an object may differ from run to run."""
+    return plain(value) if is_plain(value) else f"a {type(value).__name__}"
+
+
+def _shapes(data: Any) -> str:
+    """Returns the shapes of the training rows, which tell other data in most cases."""
+    pair = unpacked(data, function="search")[0]
+    parts = [part for part in keras.tree.flatten(pair) if part is not None]
+    return ", ".join(str(np.shape(part)) if hasattr(part, "__len__") else "?" for part in parts)

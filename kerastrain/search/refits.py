@@ -9,7 +9,7 @@ from kerastrain.search.folds import Fold, all_rows
 from kerastrain.search.parameters import Routed, routed
 from kerastrain.search.trials import Job, trained_once
 from kerastrain.search_records import SearchResult, Trial
-from kerastrain.training import Trained, build_and_fit
+from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 _OF_VALIDATION = ("validation_data", "validation_split", "patience", "min_delta", "callbacks")
 """What has no meaning without rows to validate on."""
@@ -44,6 +44,7 @@ def refit(
         ValueError: If there is no such trial, or an argument is missing.
 
     Example:
+        >>> import kerastrain
         >>> from kerastrain.search import refit, search
         >>> space = {"units": [8, 16, 32, 64]}
         >>> data = kerastrain.load_dataset("digits")
@@ -75,7 +76,8 @@ def _on_all_rows(trial: Trial, job: Job, parts: Routed) -> Trained:
     kept |= {"epochs": _epochs(trial), "restore_best": False, "verbose": 0}
     whole = Fold((rows.x, rows.y), None, task, None if classes is None else range(classes))
     params = {**job.params, **parts.params}
-    return build_and_fit(job.builder, whole, params=params, seed=trial.seed, **kept)
+    with generators_left_alone():
+        return build_and_fit(job.builder, whole, params=params, seed=trial.seed, **kept)
 
 
 def _chosen(result: SearchResult, number: int | None) -> Trial:
@@ -95,10 +97,12 @@ def _job_of(
 ) -> Job:
     """Puts the search's arguments together again: those of the record, and those given now."""
     settings = result.settings
-    missing = [name for name in settings.get("objects", ()) if name not in arguments]
+    known = {*arguments, *arguments.get("params", {})}
+    missing = [name for name in settings.get("objects", ()) if name not in known]
     if missing:
         must = f"be given again, as a record can't keep it: refit(..., {missing[0]}=...)"
-        received = f"a search with {missing[0]}={settings['arguments'][missing[0]]}"
+        kept = {**settings["params"], **settings["arguments"]}
+        received = f"a search with {missing[0]}={kept[missing[0]]}"
         raise invalid("refit", missing[0], must, received)
     given = {**settings.get("arguments", {}), **arguments}
     params = {**settings.get("params", {}), **given.pop("params", {})}

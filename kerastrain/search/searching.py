@@ -68,8 +68,9 @@ def search(
         metric: What decides, as the history names it; "val_acc" means accuracy.
         mode: "min" if lower is better, "max" if higher is, "auto" to tell from the metric.
         epochs: Of each trial at most.
-        folds: How many folds to cross-validate each trial with, or a splitter of scikit-learn's;
-            the metric is the mean over the folds, and the best model is trained on all rows.
+        folds: How many folds to cross-validate each trial with, or a splitter of scikit-learn's,
+            with a `random_state` if it shuffles; the metric is the mean over the folds, and the
+            best model is trained on all rows.
         sampler: Who suggests: "tpe" (tree-structured Parzen estimators, which learn from the trials
             before), "random", "grid", "gp" (a Gaussian process, for few and costly trials; needs
             the extra `gp`), "cmaes" (for numbers only, and many trials), or a sampler of Optuna's.
@@ -170,7 +171,7 @@ class _Hunt:
                 self._bar.refresh()
         except KeyboardInterrupt:
             return "interrupted"
-        return "timeout" if self._is_late() and self._book.begun < self._plan.trials else "finished"
+        return "timeout" if self._is_late() and not self._book.is_full else "finished"
 
     def model_of(self, number: int) -> Any:
         """Returns the model of a trial, if it is the best one and was trained here."""
@@ -181,12 +182,10 @@ class _Hunt:
     def _begin(self) -> bool:
         """Gives every free hand a trial; tells whether any began."""
         before = len(self._running)
-        while (
-            len(self._running) < self._crew.size
-            and self._book.begun < self._plan.trials
-            and not self._is_late()
-        ):
+        while len(self._running) < self._crew.size and not self._is_late():
             trial = self._book.ask()
+            if trial is None:
+                break
             params = self._plan.space.params(trial)
             parts = routed(self._plan.job.builder, params, function="search", argument="space")
             self._running[trial.number] = trial, params

@@ -31,6 +31,7 @@ _STATES = {
 }
 _OURS = "kerastrain"  # the attribute of a study or a trial that holds what Optuna doesn't
 _OWNER = "kerastrain.owner "  # and who it is: the attribute of a trial that somebody is at.
+_SURPLUS = "kerastrain.surplus"  # marks a trial that two processes made, where one was wanted
 _LEAST_TO_COMPARE = 4
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)  # s
 
@@ -42,22 +43,35 @@ class Book:
         study: Optuna's.
         space: What may be tried.
         seed: The search's, which decides all that is random.
+        trials: How many there will be, of all processes together.
     """
 
-    def __init__(self, study: Any, space: Space, *, seed: int) -> None:
+    def __init__(self, study: Any, space: Space, *, seed: int, trials: int) -> None:
         self._study, self._space, self.seed = study, space, seed
+        self._most = trials
         self._owner = owners.here()
         self._mark = _OWNER + self._owner
 
     def ask(self) -> Any:
-        """Returns a trial of Optuna's: one that a process that died has left, or a new one."""
+        """Returns a trial of Optuna's; `None` if there is none left to begin.
+
+        One that a process that died has left comes before a new one.
+        """
         while left := next(filter(_is_left, self._kept(TrialState.RUNNING)), None):
             # What it has suggested already stands, so that all goes on as if nothing had happened.
             trial = optuna.trial.Trial(self._study, left._trial_id)
             if self._takes_over(trial):
                 return trial
             time.sleep(secrets.randbelow(1000) / 2000)  # So that one of two comes first.
-        return self._new()
+        if len(self._begun()) >= self._most:
+            return None
+        trial = self._new()
+        # Another process may have asked at the same moment: who comes too late, steps back.
+        if sum(one.number <= trial.number for one in self._begun()) > self._most:
+            trial.set_user_attr(_SURPLUS, True)
+            self._study.tell(trial, state=TrialState.FAIL)
+            return None
+        return trial
 
     def tell(self, trial: Any, outcome: Outcome, *, params: Mapping[str, Any]) -> None:
         """Keeps what came of a trial."""
@@ -74,10 +88,9 @@ class Book:
         self._study.tell(trial, value, state=_STATES[outcome.state])
 
     @property
-    def begun(self) -> int:
-        """How many trials there are, with those that run in this process or another."""
-        running = self._kept(TrialState.RUNNING)
-        return len(self._kept(*_STATES.values())) + sum(not _is_left(trial) for trial in running)
+    def is_full(self) -> bool:
+        """Whether all trials have ended."""
+        return len(self._kept(*_STATES.values())) >= self._most
 
     @property
     def trials(self) -> list[Trial]:
@@ -102,7 +115,13 @@ class Book:
         owners.leave(self._owner)
 
     def _kept(self, *states: TrialState) -> list[Any]:
-        return list(self._study.get_trials(deepcopy=False, states=states))
+        trials = self._study.get_trials(deepcopy=False, states=states)
+        return [trial for trial in trials if _SURPLUS not in trial.user_attrs]
+
+    def _begun(self) -> list[Any]:
+        """Returns all trials, those that run in this process or another among them."""
+        running = self._kept(TrialState.RUNNING)
+        return self._kept(*_STATES.values()) + [one for one in running if not _is_left(one)]
 
     def _new(self) -> Any:
         """Makes a trial that has its owner from the first: this process may be killed any time."""
@@ -167,7 +186,7 @@ def opened(storage: Any, name: str, plan: Plan) -> Iterator[Book]:
             seed = _identified(study, plan.identity)
         study.sampler = sampler_of(plan.sampler, seed=seed, space=plan.space)
         study.pruner = plan.judge.pruner or optuna.pruners.NopPruner()
-        book = Book(study, plan.space, seed=seed)
+        book = Book(study, plan.space, seed=seed, trials=plan.trials)
         try:
             yield book
         finally:

@@ -15,7 +15,7 @@ from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.folds import folds_of
 from kerastrain.search.parameters import Routed
-from kerastrain.training import Trained, build_and_fit
+from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 Report = Callable[[int, float], str]
 """Takes the epochs that were trained and the best value so far; returns why to stop, or nothing."""
@@ -105,10 +105,10 @@ def trained_once(job: Job, routed: Routed, data: Any, *, seed: int, **more: Any)
     users = arguments["callbacks"]
     if not any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in users):
         arguments |= {"monitor": job.metric, "mode": job.mode}
-    params = {**job.params, **routed.params}
-    return build_and_fit(
-        job.builder, data, params=params, seed=seed, **{**arguments, "verbose": 0, **more}
-    )
+    arguments |= {"params": {**job.params, **routed.params}, "seed": seed, "verbose": 0, **more}
+    # A seed that is given goes to Python's and NumPy's generators too, from which others may draw.
+    with generators_left_alone():
+        return build_and_fit(job.builder, data, **arguments)
 
 
 def with_packed_model(outcome: Outcome, mode: str, best: float | None) -> Outcome:

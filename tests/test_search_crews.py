@@ -1,0 +1,161 @@
+"""Trials in processes of their own: what comes back, what goes wrong in one, what is left."""
+
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import search_data
+from search_data import DATA, SHORT, SPACE, InterruptAt, X, told
+
+import kerastrain as ktr
+
+pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[search]"')
+
+from kerastrain.search import crews, refit, search
+from kerastrain.search.crews import Limits, Task, Workers
+from kerastrain.search.parameters import Routed
+from kerastrain.search.trials import Job
+
+APART = {"sampler": "grid", "pruner": None, **SHORT}
+WIDTHS = {"n_neurons": [2, 8, 4]}
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The worker processes that were started, in their order."""
+    processes = []
+    popen = subprocess.Popen
+
+    def noted(command, *arguments, **named):
+        process = popen(command, *arguments, **named)
+        processes.extend([process] if "kerastrain.search.worker" in command else [])
+        return process
+
+    monkeypatch.setattr(crews.subprocess, "Popen", noted)
+    return processes
+
+
+def test_workers_find_what_one_process_finds_to_the_bit_and_live_on_between_trials(started):
+    given = {"trials": 6, "sampler": "random", "pruner": None, **SHORT}
+    alone = search("regression", SPACE, DATA, **given)
+    together = search("regression", SPACE, DATA, jobs=2, **given)
+    assert told(together) == told(alone)
+    np.testing.assert_array_equal(together.model.predict(X), alone.model.predict(X))
+    assert refit(together, "regression", DATA).history.best["val_loss"] == together.best_value
+    assert len(started) == 2
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_worker_prunes_and_folds_as_one_process_does():
+    given = {"trials": 6, "sampler": "random", "pruner": "halving", "folds": 2, **SHORT}
+    space = {"learning_rate": [1e-7, 0.03]}
+    alone = search("regression", space, DATA, **given)
+    apart = search("regression", space, DATA, trial_timeout=300, **given)
+    assert told(apart) == told(alone)
+    assert {trial.state for trial in alone.trials} == {"complete", "pruned"}
+    np.testing.assert_array_equal(apart.model.predict(X), alone.model.predict(X))
+
+
+def test_builders_and_callbacks_of_a_notebook_travel_to_the_workers():
+    width = 3
+
+    def mine(n_neurons=2, input_shape=(4,)):
+        return ktr.build("regression", n_neurons=width * n_neurons, input_shape=input_shape)
+
+    space = {"n_neurons": [1, 2]}
+    result = search(mine, space, DATA, jobs=2, callbacks=[InterruptAt(999)], **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "complete"]
+    assert result.model.count_params() == 3 * result.best_params["n_neurons"] * 6 + 1
+
+
+def test_a_trial_that_crashes_its_process_has_failed_and_the_search_goes_on(started):
+    result = search(search_data.crashes_above_4, WIDTHS, DATA, trial_timeout=300, **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    assert result.trials[1].reason.startswith("its process died (exit code 7)")
+    assert len(started) == 2
+
+
+def test_a_trial_that_hangs_has_failed_after_its_time():
+    result = search(search_data.hangs_above_4, WIDTHS, DATA, trial_timeout=15, **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    assert result.trials[1].reason == "it took longer than 15 s"
+
+
+def test_a_trial_that_takes_too_much_memory_has_failed():
+    limit = _held_after_a_trial() + 250
+    result = search(search_data.hoards_above_4, WIDTHS, DATA, trial_megabytes=limit, **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    reason = result.trials[1].reason
+    assert reason.startswith("its process held ")
+    assert reason.endswith(f" MB, more than {limit:,g} MB")
+
+
+def _held_after_a_trial():
+    """Returns the memory of a worker that has trained, in MB."""
+    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3, "validation_split": 0.2})
+    workers = Workers(job, 1, Limits())
+    try:
+        workers.start(Task(0, Routed({}, {}), 1, lambda *_: "", None))
+        while workers.next_outcome() is None:
+            pass
+        return crews._megabytes(workers._workers[0]._process.pid)
+    finally:
+        workers.close()
+
+
+def test_a_worker_that_has_grown_fat_is_replaced(started, monkeypatch):
+    monkeypatch.setattr(crews, "_GROWTH", 1)
+    result = search("regression", WIDTHS, DATA, trial_timeout=300, **APART)
+    assert [trial.state for trial in result.trials] == ["complete"] * 3
+    assert len(started) == 3
+
+
+def test_ctrl_c_ends_the_workers_and_returns_what_there_is(started, monkeypatch):
+    ended = []
+    whole = Workers.next_outcome
+
+    def pressed(self):
+        if ended:
+            raise KeyboardInterrupt
+        outcome = whole(self)
+        ended.extend([outcome] if outcome else [])
+        return outcome
+
+    monkeypatch.setattr(Workers, "next_outcome", pressed)
+    result = search("regression", WIDTHS, DATA, jobs=2, **APART)
+    assert (result.stop_reason, len(result)) == ("interrupted", 1)
+    assert result.model.predict(X, verbose=0).shape == (60, 1)
+    assert all(process.poll() is not None for process in started)
+
+
+def test_the_workers_end_with_their_parent(tmp_path):
+    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
+    workers = Workers(job, 1, Limits())
+    process = workers._workers[0]._process
+    assert workers._workers[0].connection is not None  # It has started.
+    process.stdin.close()  # As the system does where the parent is killed.
+    assert process.wait(timeout=60) == 1
+    workers.close()
+
+
+def test_an_argument_that_no_trial_can_do_with_ends_the_search_in_workers_too():
+    with pytest.raises(ValueError, match=r"^`search`: `metric` must be one of 'learning_rate'"):
+        search("regression", WIDTHS, DATA, metric="val_f1", jobs=2, **APART)
+
+
+def test_what_a_worker_died_of_is_told_by_its_signal():
+    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 500_000})
+    workers = Workers(job, 1, Limits())
+    try:
+        workers.start(Task(3, Routed({}, {"speed": "steps"}), 1, lambda *_: "", None))
+        time.sleep(0.5)
+        workers._workers[0]._process.send_signal(signal.SIGKILL)
+        outcome = None
+        while outcome is None:
+            outcome = workers.next_outcome()
+        assert outcome[0] == 3
+        assert outcome[1].reason.startswith("its process died (signal SIGKILL)")
+    finally:
+        workers.close()

@@ -1,0 +1,360 @@
+"""`search`: what it finds, repeats, survives, goes on with and refuses."""
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from search_data import DATA, SHORT, SPACE, InterruptAt, X, Y, fails_above_4, told
+
+import kerastrain as ktr
+
+pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[search]"')
+
+from kerastrain.search import refit, search
+from kerastrain.search_records import SearchResult
+
+# What it finds.
+
+
+def test_the_best_trial_has_the_lowest_value_and_its_model_gives_it():
+    result = search("regression", SPACE, DATA, trials=6, pruner=None, **SHORT)
+    assert [trial.number for trial in result.trials] == list(range(6))
+    assert result.best_value == min(trial.value for trial in result.trials)
+    history = result.best.histories[0]
+    assert result.best_value == min(history.history["val_loss"])
+    again = refit(result, "regression", DATA)
+    np.testing.assert_array_equal(again.model.predict(X), result.model.predict(X))
+
+
+def test_every_epoch_of_every_trial_is_kept():
+    result = search("regression", SPACE, DATA, trials=3, pruner=None, **SHORT)
+    assert [len(trial.histories[0]) for trial in result.trials] == [3, 3, 3]
+    assert set(result.trials[0].histories[0].history) >= {"loss", "val_loss", "learning_rate"}
+
+
+def test_a_metric_that_rises_is_maximised():
+    data = ktr.load_dataset("digits")
+    space = {"units": [1, 32]}
+    result = search("dense", space, data, sampler="grid", metric="val_acc", pruner=None, **SHORT)
+    assert (result.mode, result.best_params) == ("max", {"units": 32})
+    assert result.best_value == max(result.best.histories[0].history["val_accuracy"])
+
+
+def test_the_test_set_is_that_of_the_data_and_had_no_part_in_the_choice():
+    data = ktr.load_dataset("diabetes")
+    result = search("regression", SPACE, data, trials=2, **SHORT)
+    expected = result.model.evaluate(*data.test, verbose=0, return_dict=True)
+    assert result.test == pytest.approx(expected)
+
+
+def test_without_a_test_set_there_is_no_result_of_a_test():
+    result = search("regression", SPACE, DATA, trials=1, **SHORT)
+    with pytest.raises(ValueError, match="must have a test set"):
+        _ = result.test
+    tested = search("regression", SPACE, DATA, trials=1, test_data=(X[:9], Y[:9]), **SHORT)
+    assert tested.test["loss"] == pytest.approx(np.mean((tested.model(X[:9])[:, 0] - Y[:9]) ** 2))
+
+
+def test_a_fifth_of_the_rows_is_held_out_where_nothing_else_is_said():
+    result = search("regression", SPACE, DATA, trials=1, **SHORT)
+    assert result.settings["arguments"]["validation_split"] == 0.2
+
+
+def test_a_space_may_hold_what_fit_takes_and_kinds_of_layers():
+    space = {"batch_size": [8, 16], "a_layer": [None, keras.layers.Dropout(0.5)], "epochs": [1, 2]}
+    result = search("regression", space, DATA, sampler="grid", pruner=None, **SHORT)
+    assert len(result) == 8
+    assert {trial.epochs for trial in result.trials} == {1, 2}
+    assert {type(trial.params["a_layer"]).__name__ for trial in result.trials} == {
+        "NoneType",
+        "Dropout",
+    }
+
+
+def test_a_function_makes_one_parameter_hang_on_another():
+    def space(trial):
+        params = {"n_hidden": trial.suggest_int("n_hidden", 0, 2)}
+        if params["n_hidden"]:
+            params["n_neurons"] = trial.suggest_int("n_neurons", 2, 8)
+        return params
+
+    result = search("regression", space, DATA, trials=8, sampler="random", **SHORT)
+    for trial in result.trials:
+        assert ("n_neurons" in trial.params) == (trial.params["n_hidden"] > 0)
+    assert len({tuple(trial.params) for trial in result.trials}) == 2
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "gp"])
+def test_each_sampler_keeps_to_the_space(sampler):
+    if sampler == "gp":
+        pytest.importorskip("torch", reason='needs torch: pip install "kerastrain[gp]"')
+    pytest.importorskip("scipy", reason="SciPy's distributions")
+    from scipy.stats import loguniform
+
+    space = {"n_neurons": range(2, 9), "learning_rate": loguniform(1e-3, 1e-1)}
+    result = search("regression", space, DATA, trials=4, sampler=sampler, **SHORT)
+    assert all(2 <= trial.params["n_neurons"] <= 8 for trial in result.trials)
+    assert all(1e-3 <= trial.params["learning_rate"] <= 1e-1 for trial in result.trials)
+
+
+def test_a_grid_tries_every_combination_once():
+    result = search("regression", SPACE, DATA, sampler="grid", pruner=None, **SHORT | {"epochs": 1})
+    tried = {(trial.params["n_neurons"], trial.params["learning_rate"]) for trial in result.trials}
+    assert (len(result), len(tried)) == (16, 16)
+
+
+def test_trials_that_cannot_win_are_given_up():
+    space = {"learning_rate": [1e-7, 0.03]}
+    given = SHORT | {"epochs": 9}
+    result = search(
+        "regression", space, DATA, trials=12, sampler="random", pruner="halving", **given
+    )
+    pruned = [trial for trial in result.trials if trial.state == "pruned"]
+    assert pruned
+    assert all(trial.epochs in (1, 3) for trial in pruned)
+    assert pruned[0].reason == "it would hardly win, after 1 epoch"
+    assert result.best_params == {"learning_rate": 0.03}
+
+
+def test_with_folds_the_value_is_the_mean_and_the_model_has_seen_all_rows():
+    given = SHORT | {"epochs": 2}
+    result = search("regression", SPACE, DATA, trials=2, folds=3, pruner=None, **given)
+    best = result.best
+    assert [len(history) for history in best.histories] == [2, 2, 2]
+    values = [min(history.history["val_loss"]) for history in best.histories]
+    assert result.best_value == pytest.approx(np.mean(values), rel=1e-12)
+    again = refit(result, "regression", DATA)
+    assert "val_loss" not in again.history.history
+    np.testing.assert_array_equal(again.model.predict(X), result.model.predict(X))
+
+
+# What it repeats.
+
+
+def test_the_same_seed_gives_the_same_search_to_the_bit():
+    first, second = (search("regression", SPACE, DATA, trials=5, **SHORT) for _ in range(2))
+    assert told(first) == told(second)
+
+
+def test_the_importance_of_a_parameter_that_decides_is_the_highest():
+    space = {"learning_rate": [1e-7, 1e-5, 1e-3, 0.1], "batch_size": [16, 17, 18]}
+    result = search("regression", space, DATA, trials=12, sampler="random", pruner=None, **SHORT)
+    assert list(result.importance) == ["learning_rate", "batch_size"]
+    assert sum(result.importance.values()) == pytest.approx(1.0)
+
+
+def test_the_generators_of_others_stay_where_they_were():
+    random.seed(5), np.random.seed(5)
+    expected = random.random(), np.random.rand()
+    random.seed(5), np.random.seed(5)
+    search("regression", SPACE, DATA, trials=1, **SHORT)
+    assert (random.random(), np.random.rand()) == expected
+
+
+def test_callbacks_are_copied_for_every_trial():
+    class Counter(keras.callbacks.Callback):
+        epochs = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.epochs += 1
+
+    mine = Counter()
+    search("regression", SPACE, DATA, trials=2, callbacks=[mine], **SHORT)
+    assert mine.epochs == 0
+
+
+def test_an_early_stopping_of_the_users_own_decides_in_each_trial():
+    stopper = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e9)
+    given = {"trials": 2, "callbacks": [stopper], "pruner": None, **SHORT}
+    result = search("regression", SPACE, DATA, **given)
+    assert [trial.epochs for trial in result.trials] == [2, 2]
+
+
+# What it survives.
+
+
+def test_a_trial_whose_builder_fails_is_kept_with_its_reason():
+    space = {"n_neurons": [2, 4, 8]}
+    result = search(fails_above_4, space, DATA, sampler="grid", pruner=None, **SHORT)
+    assert [trial.state for trial in result.trials] == ["complete", "complete", "failed"]
+    assert result.trials[2].reason == "RuntimeError: too wide for this house"
+    assert result.best_params["n_neurons"] in (2, 4)
+
+
+def test_a_trial_without_a_finite_value_has_failed():
+    space = {"learning_rate": [1e30, 0.01]}
+    given = {"sampler": "grid", "pruner": None, "optimizer": "sgd"}
+    result = search("regression", space, DATA, **given, **SHORT)
+    assert result.trials[0].state == "failed"
+    assert result.trials[0].reason == "no epoch had a finite val_loss"
+    assert result.best_params == {"learning_rate": 0.01}
+
+
+def test_ctrl_c_returns_what_there_is():
+    stop = InterruptAt(8)  # In the third trial of three epochs each.
+    given = {"trials": 9, "pruner": None, "callbacks": [stop], **SHORT}
+    result = search("regression", SPACE, DATA, **given)
+    assert (result.stop_reason, len(result)) == ("interrupted", 2)
+    assert result.model.predict(X, verbose=0).shape == (60, 1)
+
+
+def test_ctrl_c_before_a_trial_has_ended_returns_an_empty_result():
+    result = search("regression", SPACE, DATA, callbacks=[InterruptAt(1)], **SHORT)
+    assert (len(result), result.best, result.model, result.tested) == (0, None, None, {})
+
+
+def test_the_time_of_a_search_ends_it_at_an_epochs_end():
+    class Sleep(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            time.sleep(0.3)
+
+    given = {"callbacks": [Sleep()], "timeout": 0.1, "pruner": None, **SHORT}
+    result = search("regression", SPACE, DATA, **given)
+    assert (result.stop_reason, len(result)) == ("timeout", 1)
+    assert result.trials[0].state == "pruned"
+    assert result.trials[0].reason == "the time of the search was up"
+    assert result.trials[0].epochs == 1
+
+
+# What it goes on with.
+
+
+@pytest.mark.parametrize("name", ["trials.db", "trials.journal"])
+def test_the_same_call_goes_on_with_what_ctrl_c_has_left_to_the_bit(tmp_path, name):
+    given = {"trials": 6, "storage": tmp_path / "new" / name, **SHORT}
+    whole = search("regression", SPACE, DATA, trials=6, callbacks=[InterruptAt(999)], **SHORT)
+    cut = search("regression", SPACE, DATA, callbacks=[InterruptAt(7)], **given)
+    assert (cut.stop_reason, len(cut) < 6) == ("interrupted", True)
+    rest = search("regression", SPACE, DATA, callbacks=[InterruptAt(999)], **given)
+    assert told(rest) == told(whole)
+    np.testing.assert_array_equal(rest.model.predict(X), whole.model.predict(X))
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from search_data import DATA, SHORT, SPACE
+from kerastrain.search import search
+result = search("regression", SPACE, DATA, trials=8, storage=sys.argv[1], epochs=30, pruner=None,
+                **{{name: value for name, value in SHORT.items() if name != "epochs"}})
+print(len(result))
+"""
+
+
+def process(path):
+    script = SCRIPT.format(tests=str(pathlib.Path(__file__).parent))
+    package = str(pathlib.Path(ktr.__file__).parents[1])
+    paths = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-c", script, str(path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_killed_search_goes_on_from_its_storage_to_the_bit(tmp_path):
+    import optuna
+
+    path = tmp_path / "trials.db"
+    running = process(path)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        if path.exists():
+            try:
+                study = optuna.load_study(study_name="search", storage=f"sqlite:///{path}")
+                if sum(trial.state.is_finished() for trial in study.trials) >= 2:
+                    break
+            except Exception:  # The tables are being made.
+                pass
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    given = {"trials": 8, "pruner": None, **SHORT | {"epochs": 30}}
+    rest = search("regression", SPACE, DATA, storage=path, **given)
+    whole = search("regression", SPACE, DATA, **given)
+    assert told(rest) == told(whole)
+
+
+def shared_by_two_processes(storage):
+    both = [process(storage) for _ in range(2)]
+    assert [one.communicate(timeout=200)[0].strip() != "" for one in both] == [True, True]
+    result = search(
+        "regression", SPACE, DATA, trials=8, storage=storage, pruner=None, **SHORT | {"epochs": 30}
+    )
+    assert [trial.number for trial in result.trials] == list(range(len(result)))
+    assert sum(trial.state == "complete" for trial in result.trials) == 8
+    return result
+
+
+def test_two_processes_share_the_trials_of_one_storage(tmp_path):
+    assert len(shared_by_two_processes(tmp_path / "trials.journal")) == 8
+
+
+def test_two_processes_share_the_trials_of_a_postgresql_server(postgres):
+    assert len(shared_by_two_processes(postgres)) == 8
+
+
+def test_a_search_that_is_done_only_reads_its_storage(tmp_path):
+    given = {"trials": 2, "storage": tmp_path / "trials.db", **SHORT}
+    first = search("regression", SPACE, DATA, **given)
+    second = search("regression", SPACE, DATA, callbacks=[InterruptAt(1)], **given)
+    assert told(first) == told(second)
+
+
+# What it refuses.
+
+
+def refusal(kind=ValueError, builder="regression", space=SPACE, data=DATA, **arguments):
+    with pytest.raises(kind) as error:
+        search(builder, space, data, **{**SHORT, "trials": 5, **arguments})
+    return str(error.value)
+
+
+def test_a_builder_that_fails_for_all_values_ends_the_search():
+    sentence = refusal(builder=fails_above_4, space={"n_neurons": [8, 16]}, sampler="random")
+    assert sentence == (
+        "`search`: `builder` must train a model with the parameters in `space`. Received: 5 "
+        "trials, which all failed, the first with RuntimeError: too wide for this house."
+    )
+
+
+def test_a_metric_that_does_not_exist_is_named_with_those_that_do():
+    sentence = refusal(metric="val_accuracy")
+    assert sentence == (
+        "`search`: `metric` must be one of 'learning_rate', 'loss', 'mae', 'r2', 'seconds', "
+        "'val_loss', 'val_mae', 'val_r2'. Received: metric='val_accuracy'."
+    )
+
+
+def test_an_unknown_parameter_of_a_function_is_refused_at_once():
+    sentence = refusal(space=lambda trial: {"n_neuron": trial.suggest_int("n_neuron", 1, 4)})
+    assert sentence.startswith("`search`: `space` must be parameters of the builder (")
+    assert sentence.endswith("(did you mean 'n_neurons'?). Received: 'n_neuron'.")
+
+
+def test_a_storage_with_another_search_is_refused(tmp_path):
+    search("regression", SPACE, DATA, trials=1, storage=tmp_path / "a.db", **SHORT)
+    sentence = refusal(storage=tmp_path / "a.db", metric="val_mae")
+    assert sentence == (
+        "`search`: `storage` must hold trials with the same metric ('val_loss') under the name "
+        "'search', or else pass another `name`. Received: metric='val_mae'."
+    )
+    sentence = refusal(storage=tmp_path / "a.db", epochs=4)
+    assert sentence == (
+        "`search`: `storage` must hold trials with the same epochs (3) under the name 'search', or "
+        "else pass another `name`. Received: epochs=4."
+    )
+
+
+def test_a_result_goes_to_a_file_and_back(tmp_path):
+    result = search("regression", SPACE, DATA, trials=2, **SHORT)
+    loaded = SearchResult.load(result.save(tmp_path / "result.json"))
+    assert loaded == result
+    assert loaded.model is None
+    again = refit(loaded, "regression", DATA)
+    assert again.history.best["val_loss"] == result.best_value
