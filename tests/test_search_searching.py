@@ -301,7 +301,7 @@ def test_two_processes_share_the_trials_of_a_postgresql_server(postgres):
 
 def test_a_search_that_is_done_only_reads_its_storage(tmp_path):
     given = {"trials": 2, "storage": tmp_path / "trials.db", **SHORT}
-    first = search("regression", SPACE, DATA, **given)
+    first = search("regression", SPACE, DATA, callbacks=[InterruptAt(999)], **given)
     second = search("regression", SPACE, DATA, callbacks=[InterruptAt(1)], **given)
     assert told(first) == told(second)
 
@@ -326,8 +326,8 @@ def test_a_builder_that_fails_for_all_values_ends_the_search():
 def test_a_metric_that_does_not_exist_is_named_with_those_that_do():
     sentence = refusal(metric="val_accuracy")
     assert sentence == (
-        "`search`: `metric` must be one of 'learning_rate', 'loss', 'mae', 'r2', 'seconds', "
-        "'val_loss', 'val_mae', 'val_r2'. Received: metric='val_accuracy'."
+        "`search`: `metric` must be one of 'learning_rate', 'loss', 'mae', 'mse', 'r2', 'seconds', "
+        "'val_loss', 'val_mae', 'val_mse', 'val_r2'. Received: metric='val_accuracy'."
     )
 
 

@@ -79,7 +79,7 @@ class Here:
         try:
             outcome = trials.run(self._job, task.routed, seed=task.seed, report=task.report)
         except trials.WrongCallError as error:
-            raise error.__cause__ or error from None
+            raise error.error from None
         return task.number, outcome
 
 

@@ -22,7 +22,15 @@ Report = Callable[[int, float], str]
 
 
 class WrongCallError(Exception):
-    """Wraps an error that every trial would meet, so that the search ends with it."""
+    """Wraps an error that every trial would meet, so that the search ends with it.
+
+    Attributes:
+        error: That error. As Keras raises what a callback raised anew, it has no cause any more.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +181,7 @@ class _Watch:
         try:
             return known_monitor(self._metric, logs, function="search", argument="metric")
         except (TypeError, ValueError) as error:
-            raise WrongCallError from error
+            raise WrongCallError(error) from error
 
 
 class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]

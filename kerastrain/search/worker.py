@@ -48,7 +48,7 @@ def _answer(job: trials.Job, parent: Connection) -> Any:
     try:
         outcome = trials.run(job, routed, seed=seed, report=report)
     except trials.WrongCallError as error:
-        return error.__cause__
+        return error.error
     return trials.with_packed_model(outcome, job.mode, best)
 
 
