@@ -1,11 +1,13 @@
 """`search`: Optuna suggests, a crew trains, a book keeps, and the best model is handed over."""
 
+import contextlib
 import dataclasses
 import functools
+import logging
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kerastrain._checks import invalid
@@ -240,5 +242,24 @@ def _tested(model: Any, test_data: Any) -> dict[str, float]:
     if model is None or test_data is None:
         return {}
     parts = (test_data,) if is_stream(test_data) else test_data
-    figures = model.evaluate(*parts, verbose=0, return_dict=True)
+    with _silent_about_tracing():
+        figures = model.evaluate(*parts, verbose=0, return_dict=True)
     return {name: float(value) for name, value in figures.items()}
+
+
+@contextlib.contextmanager
+def _silent_about_tracing() -> Iterator[None]:
+    """Keeps TensorFlow from warning that models of several searches are traced one after another.
+
+    Each is another model, so nobody can do anything about it.
+    """
+    logger = logging.getLogger("tensorflow")
+
+    def is_other(line: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in line.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
