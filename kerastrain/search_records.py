@@ -166,11 +166,12 @@ class SearchResult:
         """The best model's metrics on rows that had no part in choosing it.
 
         Raises:
-            ValueError: If the search was given no test set.
+            ValueError: If the search was given no test set, or no trial is complete.
         """
         if not self.tested:
-            must = "have a test set: pass what load_dataset returns, or search(..., test_data=...)"
-            raise invalid("SearchResult.test", "data", must, "a search without one")
+            must = "have been a search with a test set: that of load_dataset's data, or `test_data`"
+            what = "without a best model" if self.best is None else "without one"
+            raise invalid("SearchResult.test", "result", must, f"a search {what}")
         return dict(self.tested)
 
     @property

@@ -1,8 +1,8 @@
 """The notebooks: each runs from top to bottom, and is stored with what a run gave.
 
 A whole run takes half a minute a notebook or more, so here every `epochs=` of ten or more becomes
-`epochs=2`. The whole run is `python tests/run_notebooks.py`, whose outputs are the ones that are
-stored.
+`epochs=2`, and every search runs four trials at most. The whole run is
+`python tests/run_notebooks.py`, whose outputs are the ones that are stored.
 """
 
 import pathlib
@@ -17,7 +17,11 @@ for package in ("nbformat", "nbclient", "ipykernel"):
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
-PICTURES = {"01-train-a-network.ipynb": 7, "02-learning-rate-and-batch-size.ipynb": 8}
+PICTURES = {
+    "01-train-a-network.ipynb": 7,
+    "02-learning-rate-and-batch-size.ipynb": 8,
+    "03-search.ipynb": 2,
+}
 
 # What the text of a notebook says of the stored output of the cells with these ids. If a new run
 # gives something else, the text has to change as well.
@@ -63,6 +67,28 @@ SAID = {
         "size-layers": ["0.452", "0.472", "0.450", "0.465"],
         "reuse-new": ["0.719 0.754 0.765", "0.656 0.711 0.742", "0.711 0.730 0.777"],
     },
+    "03-search.ipynb": {
+        "data-load": ["train (282, 10), val (71, 10), test (89, 10)"],
+        "sklearn-random": ["61 fits, 5,0"],
+        "sklearn-best": ["n_hidden      0", "n_neurons     64", "parameters    11"],
+        "search-run": [
+            "391 epochs",
+            "13 pruned",
+            "<td>12</td><td>0.4540</td>",
+            "<td>11</td><td>0.4548</td>",
+            "<td>10</td><td>0.4830</td>",
+            "<td>5</td><td>0.4829</td>",
+        ],
+        "pruned-none": ["1047 epochs", "best val_loss 0.4540", "n_hidden=2, n_neurons=72"],
+        "pruned-table": ["search                20     391", "0.427\n", "0.471\n"],
+        "luck-test": ["validation: 0.454\n", "{'loss': 0.4268}"],
+        "luck-compare": ["0.453   0.032\n", "0.486  -0.018\n"],
+        "folds-run": ["<td>5</td><td>0.5080</td>"],
+        "conditional-run": ["with units=(), "],
+        "storage-run": ["4 trials in", "4 trials in"],
+        "storage-same": ["True"],
+        "refit-run": ["the same: True\n"],
+    },
 }
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -85,7 +111,7 @@ def texts(cell):
 
 
 def flaws(notebook):
-    """Returns what no output may be: an error, a line on standard error, a terminal's code."""
+    """Returns what no output may be: an error, a warning, a terminal's code."""
     return [
         f"{cell.id}: {flaw}"
         for cell in code_cells(notebook)
@@ -93,6 +119,7 @@ def flaws(notebook):
             "an error": any(output.output_type == "error" for output in cell.outputs),
             "standard error": any(output.get("name") == "stderr" for output in cell.outputs),
             "a terminal's code": any(re.search("[\x1b\r\b]", text) for text in texts(cell)),
+            "a warning": any("WARNING" in text for text in texts(cell)),
         }.items()
         if is_there
     ]
@@ -107,6 +134,7 @@ def test_it_runs_from_top_to_bottom(path, tmp_path):
     notebook = read(path)
     for cell in code_cells(notebook):
         cell.source = re.sub(r"\bepochs=\d{2,}\b", "epochs=2", cell.source)
+        cell.source = re.sub(r"\b(trials|n_iter)=\d{2,}\b", r"\1=4", cell.source)
         cell.outputs = []
     # No server answers at this address: whatever would fetch something fails.
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
@@ -137,8 +165,8 @@ def test_its_text_says_what_its_outputs_show(path):
 @each_notebook
 def test_its_first_cell_installs_the_package_where_it_is_absent(path):
     source = code_cells(read(path))[0].source
-    tries = r"^try:\n    import kerastrain\b.*\n"
-    installs = r"except ImportError:\n    %pip install -q kerastrain\n"
+    tries = r"^try:\n    import kerastrain\b.*\n(    .+\n)*"
+    installs = r"except ImportError:\n    %pip install -q (kerastrain|\"kerastrain\[search\]\")\n"
     assert re.search(tries + installs, source, flags=re.MULTILINE)
 
 

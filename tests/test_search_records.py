@@ -148,8 +148,8 @@ def test_a_search_without_a_test_set_has_no_test_result():
     with pytest.raises(ValueError, match="test set") as error:
         of_values(0.5).test  # noqa: B018
     assert str(error.value) == (
-        "`SearchResult.test`: `data` must have a test set: pass what load_dataset returns, or "
-        "search(..., test_data=...). Received: a search without one."
+        "`SearchResult.test`: `result` must have been a search with a test set: that of "
+        "load_dataset's data, or `test_data`. Received: a search without one."
     )
 
 

@@ -1,5 +1,6 @@
 """`search`: what it finds, repeats, survives, goes on with and refuses."""
 
+import logging
 import os
 import pathlib
 import random
@@ -19,6 +20,35 @@ pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[sear
 
 from kerastrain.search import refit, search
 from kerastrain.search_records import SearchResult
+
+# What it says.
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+
+    def emit(self, record):
+        self.texts.append(record.getMessage())
+
+
+def test_many_searches_bring_no_word_of_tracing_and_leave_the_log_as_it_was():
+    logger, lines = logging.getLogger("tensorflow"), Lines()
+    filters = list(logger.filters)
+    logger.addHandler(lines)
+    try:
+        for seed in range(6):  # From the fifth model that it traces on, TensorFlow warns.
+            given = SHORT | {"epochs": 1, "seed": seed, "trials": 1, "test_data": DATA}
+            search("regression", {"n_neurons": [2]}, DATA, **given)
+        logger.warning("something else")
+    finally:
+        logger.removeHandler(lines)
+    assert lines.texts == ["something else"]
+    assert logger.filters == filters
+
 
 # What it finds.
 
@@ -56,7 +86,7 @@ def test_the_test_set_is_that_of_the_data_and_had_no_part_in_the_choice():
 
 def test_without_a_test_set_there_is_no_result_of_a_test():
     result = search("regression", SPACE, DATA, trials=1, **SHORT)
-    with pytest.raises(ValueError, match="must have a test set"):
+    with pytest.raises(ValueError, match="must have been a search with a test set"):
         _ = result.test
     tested = search("regression", SPACE, DATA, trials=1, test_data=(X[:9], Y[:9]), **SHORT)
     assert tested.test["loss"] == pytest.approx(np.mean((tested.model(X[:9])[:, 0] - Y[:9]) ** 2))
@@ -133,6 +163,15 @@ def test_with_folds_the_value_is_the_mean_and_the_model_has_seen_all_rows():
     again = refit(result, "regression", DATA)
     assert "val_loss" not in again.history.history
     np.testing.assert_array_equal(again.model.predict(X), result.model.predict(X))
+
+
+def test_a_trial_is_given_up_in_its_first_fold_or_not():
+    given = {"folds": 2, "sampler": "random", "pruner": "halving", **SHORT | {"epochs": 4}}
+    result = search("regression", {"learning_rate": [1e-7, 0.03]}, DATA, trials=8, **given)
+    assert {(trial.state, len(trial.histories)) for trial in result.trials} == {
+        ("complete", 2),
+        ("pruned", 1),
+    }
 
 
 # What it repeats.

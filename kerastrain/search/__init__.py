@@ -11,6 +11,7 @@ says how to install them.
 """
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from kerastrain._checks import needs
@@ -47,8 +48,11 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, packages, extra = _WHERE[name]
-    for package in packages.split():
-        needs(package, extra=extra, function=name, install=_INSTALL.get(extra))
+    with warnings.catch_warnings():
+        # Optuna imports tqdm for notebooks, which misses its widgets there; our bar needs none.
+        warnings.filterwarnings("ignore", "IProgress not found")
+        for package in packages.split():
+            needs(package, extra=extra, function=name, install=_INSTALL.get(extra))
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 

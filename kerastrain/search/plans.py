@@ -108,7 +108,7 @@ def plan_of(
         _trials(trials, sampler, read),
         epochs,
         sampler_checked(sampler),
-        judge_of(pruner, epochs=epochs),
+        judge_of(pruner, epochs=epochs // _number_of(job)),
         _jobs(jobs, limits, job),
         limits,
         _above_0("timeout", timeout),

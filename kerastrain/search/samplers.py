@@ -138,7 +138,7 @@ def judge_of(pruner: Any, *, epochs: int) -> Judge:
 
     Args:
         pruner: One of `PRUNERS`, `None` for none, or an object of Optuna's.
-        epochs: How many epochs a trial has at most, in all folds together.
+        epochs: How many epochs a trial has at most, in its first fold where there are several.
     """
     if isinstance(pruner, optuna.pruners.BasePruner):
         return Judge(pruner, most=epochs)

@@ -1,11 +1,13 @@
 """`search`: Optuna suggests, a crew trains, a book keeps, and the best model is handed over."""
 
+import contextlib
 import dataclasses
 import functools
+import logging
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kerastrain._checks import invalid
@@ -70,7 +72,7 @@ def search(
         epochs: Of each trial at most.
         folds: How many folds to cross-validate each trial with, or a splitter of scikit-learn's,
             with a `random_state` if it shuffles; the metric is the mean over the folds, and the
-            best model is trained on all rows.
+            best model is trained on all rows. Trials are given up in their first fold, or not.
         sampler: Who suggests: "tpe" (tree-structured Parzen estimators, which learn from the trials
             before), "random", "grid", "gp" (a Gaussian process, for few and costly trials; needs
             the extra `gp`), "cmaes" (for numbers only, and many trials), or a sampler of Optuna's.
@@ -194,12 +196,12 @@ class _Hunt:
             self._crew.start(Task(trial.number, parts, self._book.seed, report, best))
         return len(self._running) > before
 
-    def _reported(self, trial: Any, epochs: int, value: float) -> str:
+    def _reported(self, trial: Any, epochs: int, value: float | None) -> str:
         """Hears of an epoch of a trial; returns why the trial has to stop, or nothing."""
         self._bar.see_epoch(trial.number, epochs)
         if self._is_late():
             return "the time of the search was up"
-        if not self._plan.judge.looks_after(epochs):
+        if value is None or not self._plan.judge.looks_after(epochs):
             return ""
         trial.report(value, epochs)
         after = "1 epoch" if epochs == 1 else f"{epochs} epochs"
@@ -239,5 +241,24 @@ def _tested(model: Any, test_data: Any) -> dict[str, float]:
     if model is None or test_data is None:
         return {}
     parts = (test_data,) if is_stream(test_data) else test_data
-    figures = model.evaluate(*parts, verbose=0, return_dict=True)
+    with _silent_about_tracing():
+        figures = model.evaluate(*parts, verbose=0, return_dict=True)
     return {name: float(value) for name, value in figures.items()}
+
+
+@contextlib.contextmanager
+def _silent_about_tracing() -> Iterator[None]:
+    """Keeps TensorFlow from warning that models of several searches are traced one after another.
+
+    Each is another model, so nobody can do anything about it.
+    """
+    logger = logging.getLogger("tensorflow")
+
+    def is_other(line: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in line.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

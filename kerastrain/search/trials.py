@@ -17,8 +17,12 @@ from kerastrain.search.folds import folds_of
 from kerastrain.search.parameters import Routed
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
-Report = Callable[[int, float], str]
-"""Takes the epochs that were trained and the best value so far; returns why to stop, or nothing."""
+Report = Callable[[int, float | None], str]
+"""Takes the epochs that were trained and the best value so far; returns why to stop, or nothing.
+
+The value is `None` where there is none, or none that other trials can be held against: a trial that
+has come through its first fold is trained in all of them.
+"""
 
 
 class WrongCallError(Exception):
@@ -166,10 +170,7 @@ class _Watch:
         if math.isfinite(value):
             self._best = value if self._best is None else self._better(self._best, value)
         self._epochs += 1
-        if self._best is not None:
-            self.stopped = self._report(
-                self._epochs, statistics.fmean([*self._finished, self._best])
-            )
+        self.stopped = self._report(self._epochs, None if self._finished else self._best)
         return bool(self.stopped)
 
     def end_fold(self, history: History) -> None:

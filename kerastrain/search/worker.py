@@ -41,7 +41,7 @@ def _answer(job: trials.Job, parent: Connection) -> Any:
     """Runs the trial that comes next; returns its outcome, or the error that ends the search."""
     routed, seed, best = cloudpickle.loads(parent.recv_bytes())
 
-    def report(epochs: int, value: float) -> str:
+    def report(epochs: int, value: float | None) -> str:
         parent.send_bytes(cloudpickle.dumps((epochs, value)))
         return str(parent.recv())
 
