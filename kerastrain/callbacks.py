@@ -349,18 +349,39 @@ def direction(metric: str, mode: str = "auto", *, function: str) -> str:
     return told
 
 
-def copies(callbacks: Any) -> list[keras.callbacks.Callback]:
+def copies(callbacks: Any) -> Any:
     """Returns copies of callbacks, for a run of their own; the models that they hold stay behind.
+
+    Args:
+        callbacks: A callback, or a list or tuple of them; anything else comes back as it is.
 
     Example:
         >>> mine = early_stopping()
         >>> copies([mine])[0] is mine
         False
     """
-    flat = [] if callbacks is None else keras.tree.flatten(callbacks)
-    models = [getattr(callback, "model", None) for callback in flat]
-    # What deepcopy has in its memo it takes for copied.
-    return copy.deepcopy(flat, {id(model): "a model" for model in models if model is not None})
+    return keras.tree.map_structure(_copied, callbacks)
+
+
+def _copied(callback: Any) -> Any:
+    if not isinstance(callback, keras.callbacks.Callback):
+        return callback
+    model = callback.model
+    left_behind = {} if model is None else {id(model): None}  # The copy has `None` for it.
+    try:
+        return copy.deepcopy(callback, left_behind)
+    except (TypeError, copy.Error):  # It holds what can't be copied, such as an open file.
+        return _copied_part_by_part(callback, left_behind)
+
+
+def _copied_part_by_part(callback: Any, left_behind: Mapping[int, None]) -> Any:
+    copied = copy.copy(callback)
+    for name, value in vars(callback).items():
+        try:
+            copied.__dict__[name] = copy.deepcopy(value, dict(left_behind))
+        except (TypeError, copy.Error):
+            continue  # Shared; Keras's own open their files anew.
+    return copied
 
 
 def rises(monitor: str) -> bool:

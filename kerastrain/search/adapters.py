@@ -66,7 +66,7 @@ class Objective:
         """
         found = routed(self.builder, {**_as_dict(params), **named}, function="objective")
         arguments = {**self.always.arguments, **found.arguments}
-        callbacks = copies(arguments.get("callbacks"))
+        callbacks = keras.tree.flatten(copies(arguments.get("callbacks") or ()))
         if "monitor" not in arguments and not any(map(_stops_early, callbacks)):
             arguments |= {"monitor": self.metric, "mode": self.mode}
         arguments |= {

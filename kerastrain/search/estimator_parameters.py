@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 import keras
-import numpy as np
 from sklearn.base import BaseEstimator
 
 from kerastrain._checks import invalid, one_of, show
+from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of, list_models
+from kerastrain.search.parameters import as_python
 from kerastrain.training import build_and_fit, fit
 
 _OF_BUILDING = ("a_layer", "optimizer", "learning_rate", "metrics")
@@ -72,8 +73,8 @@ class BuilderParameters(BaseEstimator):  # type: ignore[misc]
                 must = f"have no parameter named {name!r}, which the estimator has a use for"
                 raise invalid(type(self).__name__, "build_model", must, show(self.build_model))
         own = own_defaults(type(self)).keys() - theirs.keys()
-        params = {name: plain(value) for name, value in given.items() if name not in own}
-        ours = {name: plain(getattr(self, name)) for name in own - {"build_model"}}
+        params = {name: as_python(value) for name, value in given.items() if name not in own}
+        ours = {name: as_python(getattr(self, name)) for name in own - {"build_model"}}
         return params, ours
 
     def _defaults(self) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class BuilderParameters(BaseEstimator):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "callbacks" in state:
-            state["callbacks"] = copied_callbacks(state["callbacks"])
+            state["callbacks"] = copies(state["callbacks"])
         return state
 
 
@@ -184,52 +185,8 @@ def check_complete(kind: type, builder: Builder, given: Mapping[str, Any]) -> No
             raise invalid(kind.__name__, name, must, f"no {name}")
 
 
-def plain(value: Any) -> Any:
-    """Returns NumPy's scalars, which a search hands out and Keras refuses, as Python's.
-
-    Example:
-        >>> plain({"units": (np.int64(3), np.float64(0.5))})
-        {'units': (3, 0.5)}
-    """
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value) in (list, tuple):
-        return type(value)(map(plain, value))
-    if type(value) is dict:
-        return {plain(key): plain(part) for key, part in value.items()}
-    return value
-
-
-def copied_callbacks(callbacks: Any) -> Any:
-    """Returns copies of callbacks, of which none holds the model that it has watched.
-
-    Args:
-        callbacks: A callback, or a list or tuple of them; anything else comes back as it is.
-    """
-    if isinstance(callbacks, list | tuple):
-        return type(callbacks)(map(copied_callbacks, callbacks))
-    if not isinstance(callbacks, keras.callbacks.Callback):
-        return callbacks
-    # The copy has `None` for every mention of the model.
-    forgotten = {id(getattr(callbacks, "_model", None)): None}
-    try:
-        return copy.deepcopy(callbacks, forgotten)
-    except (TypeError, copy.Error):  # It holds what can't be copied, such as an open file.
-        return _copied_part_by_part(callbacks, forgotten)
-
-
-def _copied_part_by_part(callback: Any, forgotten: Mapping[int, None]) -> Any:
-    copied = copy.copy(callback)
-    for name, value in vars(callback).items():
-        try:
-            copied.__dict__[name] = copy.deepcopy(value, dict(forgotten))
-        except (TypeError, copy.Error):
-            continue  # Shared; Keras's own open their files anew.
-    return copied
-
-
 def _copied(name: str, value: Any) -> Any:
-    return copied_callbacks(value) if name == "callbacks" else copy.deepcopy(value)
+    return copies(value) if name == "callbacks" else copy.deepcopy(value)
 
 
 def _arguments() -> dict[str, Any]:

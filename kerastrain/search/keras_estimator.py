@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 
 from kerastrain import training
 from kerastrain._checks import invalid, one_of, show
+from kerastrain.callbacks import copies
 from kerastrain.data import is_stream
 from kerastrain.models import Builder, build, builder_of, parameters_from_data
 from kerastrain.records import History
@@ -22,10 +23,9 @@ from kerastrain.search.estimator_parameters import (
     BuilderParameters,
     builder_defaults,
     check_complete,
-    copied_callbacks,
     fit_names,
-    plain,
 )
+from kerastrain.search.parameters import as_python
 from kerastrain.search.predictions import outputs_of, units_of
 from kerastrain.search.seeds import built_from, seed_of_pass, seeded
 
@@ -153,8 +153,8 @@ class KerasEstimator(BuilderParameters):
         name = type(self).__name__
         builder = builder_of(self.build_model, function=name, argument="build_model")
         params, arguments = self.divided()
-        arguments |= {name: plain(value) for name, value in now.items()}
-        arguments["callbacks"] = copied_callbacks(arguments.get("callbacks", ()))
+        arguments |= {name: as_python(value) for name, value in now.items()}
+        arguments["callbacks"] = copies(arguments.get("callbacks", ()))
         return builder, params, arguments
 
     def _build_and_fit(
@@ -277,7 +277,7 @@ class KerasEstimator(BuilderParameters):
         if x.shape[1:] != self._row_shape:
             must = f"have rows of shape {self._row_shape}, as those that it was fitted on"
             raise invalid(self._named(method), "X", must, f"X={show(x)}")
-        size = plain(self.batch_size) if isinstance(self.batch_size, numbers.Integral) else 32
+        size = as_python(self.batch_size) if isinstance(self.batch_size, numbers.Integral) else 32
         return outputs_of(self.model_, x, batch_size=size, function=self._named(method))
 
 

@@ -86,7 +86,7 @@ def as_python(value: Any) -> Any:
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
     if isinstance(value, Mapping):
-        return {key: as_python(part) for key, part in value.items()}
+        return {as_python(key): as_python(part) for key, part in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map(as_python, value))
     return value

@@ -21,7 +21,9 @@ _Built = TypeVar("_Built")
 
 @contextlib.contextmanager
 def seeded(seed: int | None) -> Iterator[int]:
-    """Hands out the seed of a fit; one that is drawn leaves Python's and NumPy's generators alone.
+    """Hands out the seed of a fit, which leaves Python's and NumPy's generators where they were.
+
+    A search may draw its next candidates from these, and would draw the same after each fit.
 
     Example:
         >>> with seeded(3) as seed:
@@ -29,7 +31,7 @@ def seeded(seed: int | None) -> Iterator[int]:
         3
     """
     drawn = random.getrandbits(31) if seed is None else seed_number("fit", seed)
-    with contextlib.nullcontext() if seed is not None else generators_left_alone():
+    with generators_left_alone():
         yield drawn
 
 

@@ -113,7 +113,10 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
 def trained_once(job: Job, routed: Routed, data: Any, *, seed: int, **more: Any) -> Trained:
     """Trains one model of a job; `more` goes before what the job says."""
     arguments = {**job.arguments, **routed.arguments}
-    arguments["callbacks"] = [*copies(arguments.get("callbacks")), *more.pop("callbacks", ())]
+    arguments["callbacks"] = [
+        *keras.tree.flatten(copies(arguments.get("callbacks") or ())),
+        *more.pop("callbacks", ()),
+    ]
     users = arguments["callbacks"]
     if not any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in users):
         arguments |= {"monitor": job.metric, "mode": job.mode}
