@@ -348,7 +348,7 @@ def plain(value: Any) -> Any:
 def is_plain(value: Any) -> bool:
     """Tells whether a record can keep a value itself, and not only its text."""
     if isinstance(value, Mapping):
-        return all(map(is_plain, value.values()))
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple):
         return all(map(is_plain, value))
     return isinstance(value, (*_PLAIN, np.generic))

@@ -76,7 +76,7 @@ RANKS = {
     "search.trials": 6.2,
     "search.worker": 6.3,
     "search.crews": 6.3,
-    "search.refits": 6.3,
+    "search.refits": 6.35,
     "search.plans": 6.4,
     "search._bar": 6.5,
     "search.studies": 6.5,

@@ -1,15 +1,20 @@
 """Trials in processes of their own: what comes back, what goes wrong in one, what is left."""
 
+import os
+import pathlib
 import signal
 import subprocess
+import threading
 import time
 
+import keras
 import numpy as np
 import pytest
 import search_data
 from search_data import DATA, SHORT, SPACE, InterruptAt, X, told
 
 import kerastrain as ktr
+from kerastrain import models
 
 pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[search]"')
 
@@ -43,7 +48,6 @@ def test_workers_find_what_one_process_finds_to_the_bit_and_live_on_between_tria
     together = search("regression", SPACE, DATA, jobs=2, **given)
     assert told(together) == told(alone)
     np.testing.assert_array_equal(together.model.predict(X), alone.model.predict(X))
-    assert refit(together, "regression", DATA).history.best["val_loss"] == together.best_value
     assert len(started) == 2
     assert all(process.poll() is not None for process in started)
 
@@ -95,7 +99,7 @@ def test_a_trial_that_takes_too_much_memory_has_failed():
 def _held_after_a_trial():
     """Returns the memory of a worker that has trained, in MB."""
     job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3, "validation_split": 0.2})
-    workers = Workers(job, 1, Limits())
+    workers = Workers(job, 1, Limits(), threads=1)
     try:
         workers.start(Task(0, Routed({}, {}), 1, lambda *_: "", None))
         while workers.next_outcome() is None:
@@ -132,9 +136,9 @@ def test_ctrl_c_ends_the_workers_and_returns_what_there_is(started, monkeypatch)
 
 def test_the_workers_end_with_their_parent(tmp_path):
     job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
-    workers = Workers(job, 1, Limits())
+    workers = Workers(job, 1, Limits(), threads=1)
     process = workers._workers[0]._process
-    assert workers._workers[0].connection is not None  # It has started.
+    assert process.stdout.readline()  # It has started.
     process.stdin.close()  # As the system does where the parent is killed.
     assert process.wait(timeout=60) == 1
     workers.close()
@@ -147,7 +151,7 @@ def test_an_argument_that_no_trial_can_do_with_ends_the_search_in_workers_too():
 
 def test_what_a_worker_died_of_is_told_by_its_signal():
     job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 500_000})
-    workers = Workers(job, 1, Limits())
+    workers = Workers(job, 1, Limits(), threads=1)
     try:
         workers.start(Task(3, Routed({}, {"speed": "steps"}), 1, lambda *_: "", None))
         time.sleep(0.5)
@@ -159,3 +163,72 @@ def test_what_a_worker_died_of_is_told_by_its_signal():
         assert outcome[1].reason.startswith("its process died (signal SIGKILL)")
     finally:
         workers.close()
+
+
+# What a worker has to know of its parent.
+
+
+def wide(n_neurons=2, input_shape=(4,)):
+    return ktr.build("regression", n_neurons=3 * n_neurons, input_shape=input_shape)
+
+
+def test_a_registered_name_and_keras_own_settings_reach_the_workers(monkeypatch):
+    monkeypatch.setitem(models._builders, "wide", wide)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        space = {"n_neurons": [2, 4]}
+        alone, apart = (search("wide", space, DATA, jobs=j, **APART) for j in (1, 2))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert told(apart) == told(alone)
+    assert apart.model.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_large_products_are_refit_with_the_threads_that_they_had():
+    rows = np.random.default_rng(0).normal(size=(2048, 8)).astype("float32")
+    given = {"epochs": 3, "seed": 1, "verbose": 0, "batch_size": 1024, "sampler": "grid"}
+    data = (rows, np.tanh(rows.sum(axis=1)))
+    found = search("regression", {"n_neurons": [512, 513]}, data, jobs=2, **given)
+    assert found.settings["threads"] == max(1, os.cpu_count() // 2)
+    assert refit(found, "regression", data).history.best["val_loss"] == found.best_value
+
+
+def test_a_model_that_cannot_travel_is_trained_where_it_is_wanted():
+    def local(n_neurons=2, input_shape=(4,)):
+        class Mine(keras.layers.Dense):
+            pass
+
+        layers = [keras.Input(input_shape), Mine(n_neurons), keras.layers.Dense(1)]
+        return keras.Sequential(layers)
+
+    result = search(local, {"n_neurons": [2, 4]}, DATA, jobs=2, **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "complete"]
+    assert result.model.predict(X, verbose=0).shape == (60, 1)
+
+
+def test_what_cannot_be_sent_to_a_process_is_refused():
+    lock = threading.Lock()
+
+    def locked(n_neurons=2, input_shape=(4,)):
+        with lock:
+            return ktr.build("regression", n_neurons=n_neurons, input_shape=input_shape)
+
+    must = "be what can be sent to a process, and so must data and arguments"
+    with pytest.raises(ValueError, match=rf"^`search`: `builder` must {must}\. Received: .*lock"):
+        search(locked, WIDTHS, DATA, jobs=2, **APART)
+
+
+def test_failures_beside_a_trial_that_does_well_do_not_end_the_search(monkeypatch):
+    space = {"n_neurons": [2, 8, 10, 12, 14, 16]}
+    given = APART | {"epochs": 60}
+    result = search(search_data.fails_above_4, space, DATA, jobs=2, **given)
+    assert [trial.state for trial in result.trials] == ["complete"] + 5 * ["failed"]
+
+
+def test_killed_workers_leave_nothing_behind(started):
+    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
+    workers = Workers(job, 1, Limits(), threads=1)
+    folder = pathlib.Path(workers._workers[0]._folder.name)
+    assert folder.is_dir()
+    workers.close()
+    assert not folder.exists()

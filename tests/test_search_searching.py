@@ -345,7 +345,83 @@ def test_a_search_that_is_done_only_reads_its_storage(tmp_path):
     assert told(first) == told(second)
 
 
+def test_ctrl_c_while_the_best_is_trained_again_keeps_what_was_found():
+    stop = InterruptAt(2 * 3 * 2 + 1)  # After two trials with two folds of three epochs each.
+    given = {"trials": 2, "folds": 2, "pruner": None, "callbacks": [stop], **SHORT}
+    result = search("regression", SPACE, DATA, **given)
+    assert (result.stop_reason, len(result), result.model) == ("interrupted", 2, None)
+
+
+def test_a_refit_keeps_the_callbacks_that_watch_no_validation():
+    class Halve(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.optimizer.learning_rate = 0.125
+
+    callbacks = [Halve(), keras.callbacks.EarlyStopping(patience=1)]
+    given = {"trials": 1, "folds": 2, "callbacks": callbacks, **SHORT}
+    result = search("regression", SPACE, DATA, **given)
+    assert float(result.model.optimizer.learning_rate + 0.0) == 0.125
+
+
 # What it refuses.
+
+
+@pytest.mark.parametrize(
+    ("test_data", "sentence"),
+    [
+        (
+            X,
+            "be a pair (x, y), a tf.data.Dataset or a PyDataset. Received: test_data=<ndarray of "
+            "shape (60, 4), float32>.",
+        ),
+        (
+            (X[:, :2], Y),
+            "have rows of the training rows' shape (4,). Received: rows of shape (2,).",
+        ),
+    ],
+)
+def test_a_test_set_that_does_not_fit_is_refused_before_training(test_data, sentence):
+    given = {"test_data": test_data, "callbacks": [InterruptAt(1)]}
+    whole = f"`search`: `test_data` must {sentence}"
+    assert refusal((TypeError, ValueError), **given) == whole
+
+
+def test_what_a_record_cannot_keep_has_to_be_given_again():
+    data = ktr.load_dataset("digits")
+    weights = {n: 1.0 + n for n in range(10)}
+    given = {"trials": 1, "class_weight": weights, **SHORT}
+    result = search("dense", {"units": [8]}, data, **given)
+    with pytest.raises(ValueError, match=r"^`refit`: `class_weight` must be given again"):
+        refit(result, "dense", data)
+    again = refit(result, "dense", data, class_weight=weights)
+    assert again.history.best["val_loss"] == result.best_value
+
+
+def test_another_builder_on_the_same_storage_is_refused(tmp_path):
+    given = {"trials": 1, "storage": tmp_path / "a.db", **SHORT}
+    search("regression", {"n_neurons": [2, 4]}, DATA, **given)
+    with pytest.raises(ValueError, match=r"the same builder \('regression'\)"):
+        search(fails_above_4, {"n_neurons": [2, 4]}, DATA, **given)
+
+
+def test_an_error_of_a_pruner_ends_the_search_with_that_error():
+    import optuna
+
+    class Broken(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            raise RuntimeError("no verdict")
+
+    with pytest.raises(RuntimeError, match=r"^no verdict$"):
+        search("regression", SPACE, DATA, pruner=Broken(), **SHORT)
+
+
+def test_only_a_complete_trial_can_be_trained_again():
+    result = search(fails_above_4, {"n_neurons": [2, 8]}, DATA, sampler="grid", **SHORT)
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        refit(result, fails_above_4, DATA, trial=1)
+    assert str(error.value) == (
+        "`refit`: `trial` must be the number of a complete trial of `result`. Received: trial=1."
+    )
 
 
 def refusal(kind=ValueError, builder="regression", space=SPACE, data=DATA, **arguments):

@@ -16,15 +16,17 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection, wait
-from typing import Protocol
+from typing import Any, Protocol
 
 import cloudpickle
 
+from kerastrain._checks import invalid, show
 from kerastrain.search import trials
 from kerastrain.search.parameters import Routed
 from kerastrain.search.trials import Job, Outcome, Report
 
 _GROWTH = 1000  # MB that a worker may gain until another takes its place
+_START = 300.0  # s that a worker may take to start
 _LOOK = 0.2  # s between two looks at the clock and at the workers' memory
 
 
@@ -100,26 +102,32 @@ class Workers:
     """Runs trials in worker processes, which live on between trials.
 
     A trial that crashes its worker, or uses more than it may, takes only this worker with it.
+
+    Args:
+        job: What all trials have in common.
+        size: How many workers there are.
+        limits: What a trial may use.
+        threads: How many each has.
     """
 
-    def __init__(self, job: Job, size: int, limits: Limits) -> None:
-        self._job = cloudpickle.dumps(job)
-        self.size, self._limits = size, limits
-        self._workers = [_Worker(self._job, size) for _ in range(size)]
+    def __init__(self, job: Job, size: int, limits: Limits, *, threads: int) -> None:
+        self._job = _packed(job)
+        self.size, self._limits, self._threads = size, limits, threads
+        self._workers = [_Worker(self._job, threads) for _ in range(size)]
 
     def start(self, task: Task) -> None:
         """Gives a trial to a worker that has none, in place of one that died if need be."""
         number = next(n for n, worker in enumerate(self._workers) if worker.task is None)
         if self._workers[number].is_spent:
             self._workers[number].kill()
-            self._workers[number] = _Worker(self._job, self.size)
+            self._workers[number] = _Worker(self._job, self._threads)
         self._workers[number].begin(task)
 
     def next_outcome(self) -> tuple[int, Outcome] | None:
         """Listens to the workers for a moment, and answers them."""
-        busy = {worker.connection: worker for worker in self._workers if worker.task}
-        for connection in wait(list(busy), timeout=_LOOK):
-            worker = busy[connection]  # type: ignore[index]
+        busy = {worker.line: worker for worker in self._workers if worker.task}
+        for line in wait(list(busy), timeout=_LOOK):
+            worker = busy[line]
             outcome = worker.hear()
             if outcome is not None:
                 return worker.end(outcome)
@@ -136,43 +144,50 @@ class Workers:
             worker.kill()
 
 
+def _packed(job: Job) -> bytes:
+    """Returns what a worker is sent first: the job, and the settings of Keras's that decide too."""
+    try:
+        return bytes(cloudpickle.dumps((job, trials.surroundings())))
+    except Exception as error:  # Whatever an object of the user's may raise.
+        must = "be what can be sent to a process, and so must data and arguments"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise invalid("search", "builder", must, f"{show(job.builder)} ({reason})") from error
+
+
 class _Worker:
-    """A worker process, and the trial that it is at."""
+    """A worker process, and the trial that it is at.
+
+    It takes seconds to start, in which it is waited for as for a trial.
+    """
 
     task: Task | None = None
+    _connected: Connection | None = None
+    _began = 0.0
     _megabytes = 0.0  # before its first trial
 
-    def __init__(self, job: bytes, size: int) -> None:
-        self._key = secrets.token_bytes(32)
-        self._job = job
+    def __init__(self, job: bytes, threads: int) -> None:
+        self._key, self._job = secrets.token_bytes(32), job
+        self._folder = tempfile.TemporaryDirectory(prefix="kerastrain-")  # Of the line to it.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # Open as long as the process is.
+        self._words = 0  # Where in the log its trial begins.
+        self._made = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "kerastrain.search.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=_environment(size),
+            env=_environment(threads),
             start_new_session=True,  # Ctrl-C in a terminal goes to the parent alone.
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{self._key.hex()}\n")
+        self._process.stdin.write(f"{self._key.hex()} {self._folder.name}\n")
         self._process.stdin.flush()
-        self._connected: Connection | None = None
 
     @property
-    def connection(self) -> Connection:
-        """The line to the worker, which answers once it has imported TensorFlow."""
-        if self._connected is None:
-            assert self._process.stdout is not None
-            address = self._process.stdout.readline().strip()
-            if not address:
-                raise RuntimeError(
-                    f"a worker process of the search didn't start: {self._last_words()}"
-                )
-            self._connected = Client(address, authkey=self._key)
-            self._connected.send_bytes(self._job)
-        return self._connected
+    def line(self) -> Any:
+        """What to wait for: its answers, or before that the word that it has started."""
+        return self._connected or self._process.stdout
 
     @property
     def is_spent(self) -> bool:
@@ -184,19 +199,21 @@ class _Worker:
     def begin(self, task: Task) -> None:
         """Gives it a trial."""
         self.task = task
-        self._megabytes = self._megabytes or _megabytes(self._process.pid)
-        self.connection.send_bytes(cloudpickle.dumps((task.routed, task.seed, task.best)))
-        self._began = time.monotonic()
+        if self._connected is not None:
+            self._send_task()
 
     def hear(self) -> Outcome | None:
         """Takes what it says: of an epoch, which it waits to be answered, or of the trial's end."""
         assert self.task is not None
         try:
-            said = cloudpickle.loads(self.connection.recv_bytes())
-            if isinstance(said, tuple):
-                self.connection.send(self.task.report(*said))
+            if self._connected is None:
+                self._connect()
                 return None
-        except (EOFError, ConnectionError):
+            said = cloudpickle.loads(self._connected.recv_bytes())
+            if isinstance(said, tuple):
+                self._connected.send(self.task.report(*said))
+                return None
+        except (EOFError, OSError):
             return self.failure(self._how_it_died())
         if isinstance(said, Exception):
             raise said
@@ -210,8 +227,11 @@ class _Worker:
 
     def excess(self, limits: Limits) -> str:
         """Returns what its trial uses more than it may, or nothing."""
-        seconds = time.monotonic() - self._began
-        if limits.seconds is not None and seconds > limits.seconds:
+        now = time.monotonic()
+        if self._connected is None:
+            late = now - self._made > _START
+            return f"its process didn't start within {_START:g} s" if late else ""
+        if limits.seconds is not None and now - self._began > limits.seconds:
             return f"it took longer than {limits.seconds:g} s"
         held = _megabytes(self._process.pid) if limits.megabytes is not None else 0.0
         if limits.megabytes is not None and held > limits.megabytes:
@@ -220,17 +240,40 @@ class _Worker:
 
     def failure(self, reason: str) -> Outcome:
         """Returns the outcome of a trial that was cut off."""
-        return Outcome("failed", float("nan"), time.monotonic() - self._began, reason)
+        seconds = time.monotonic() - (self._began or self._made)
+        return Outcome("failed", float("nan"), seconds, reason)
 
     def kill(self) -> None:
         """Ends the process and all that belongs to it."""
         with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)  # Its session is its own.
             self._process.kill()
         self._process.wait()
         for opened in (self._connected, self._process.stdin, self._process.stdout, self._log):
             with contextlib.suppress(OSError):
                 if opened is not None:
                     opened.close()
+        self._folder.cleanup()
+
+    def _connect(self) -> None:
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().strip()
+        if not address:
+            raise EOFError
+        self._connected = Client(address, authkey=self._key)
+        self._connected.send_bytes(self._job)
+        self._send_task()
+
+    def _send_task(self) -> None:
+        assert self.task is not None
+        assert self._connected is not None
+        self._megabytes = self._megabytes or _megabytes(self._process.pid)
+        self._words = self._log.seek(0, os.SEEK_END)
+        self._began = time.monotonic()
+        task = cloudpickle.dumps((self.task.routed, self.task.seed, self.task.best))
+        with contextlib.suppress(OSError):  # A process that has died says so when it is heard.
+            self._connected.send_bytes(task)
 
     def _how_it_died(self) -> str:
         code = self._process.wait()
@@ -239,7 +282,7 @@ class _Worker:
         return f"its process died ({how}){f': {words}' if words else ''}"
 
     def _last_words(self) -> str:
-        self._log.seek(0)
+        self._log.seek(self._words)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else ""
 
@@ -250,16 +293,26 @@ def crew_of(job: Job, *, jobs: int, limits: Limits) -> Iterator[Crew]:
     if jobs == 1 and limits == Limits():
         yield Here(job)
         return
-    workers = Workers(job, jobs, limits)
+    workers = Workers(job, jobs, limits, threads=threads_of(jobs, limits) or 1)
     try:
         yield workers
     finally:
         workers.close()
 
 
-def _environment(size: int) -> dict[str, str]:
+def threads_of(jobs: int, limits: Limits) -> int | None:
+    """Returns how many threads a trial has; `None` in this process, which has its own.
+
+    The sums of large products hang on how many threads share them, and so do a model's bits.
+    """
+    if jobs == 1 and limits == Limits():
+        return None
+    return max(1, (os.cpu_count() or 1) // jobs)
+
+
+def _environment(count: int) -> dict[str, str]:
     """Returns a worker's environment: what this process can import, and its share of the cores."""
-    threads = str(max(1, (os.cpu_count() or 1) // size))
+    threads = str(count)
     ours = {
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "PYTHONUNBUFFERED": "1",
@@ -272,7 +325,7 @@ def _environment(size: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }
-    return {**shares, **os.environ, **ours}
+    return {**os.environ, **shares, **ours}
 
 
 def _megabytes(pid: int) -> float:

@@ -17,7 +17,10 @@ from kerastrain.search.parameters import Routed, routed
 from kerastrain.search.spaces import ASpace, Space, space_of
 from kerastrain.training import fit, generators_left_alone
 
-_OF_BUILDING = ("a_layer", "learning_rate", "metrics", "optimizer", "task")
+_OF_BUILDING = (
+    *("a_layer", "learning_rate", "metrics", "optimizer", "task"),
+    *("frozen", "layers", "reuse"),
+)
 """The arguments of `build_and_fit` that decide on the model."""
 
 _OF_FIT = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]

@@ -11,9 +11,9 @@ import numpy as np
 from kerastrain._checks import invalid, one_of, real_number, seed_number, show, whole_number
 from kerastrain.building import unpacked
 from kerastrain.callbacks import direction
-from kerastrain.data import is_stream
+from kerastrain.data import is_stream, rows_of
 from kerastrain.models import builder_of
-from kerastrain.search.crews import Limits
+from kerastrain.search.crews import Limits, threads_of
 from kerastrain.search.folds import all_rows, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed
 from kerastrain.search.samplers import Judge, judge_of, sampler_checked
@@ -69,6 +69,7 @@ class Plan:
             "seed": self.seed,
             "folds": _kind_if_not_plain(self.job.folds),
             "space": "a function" if space is None else sorted(space),
+            "builder": getattr(self.job.builder, "__qualname__", type(self.job.builder).__name__),
             "data": _shapes(self.job.data),
             "params": _kinds_if_not_plain(self.job.params),
             **_kinds_if_not_plain(self.job.arguments),
@@ -95,7 +96,9 @@ def plan_of(
         TypeError: If something is of the wrong kind.
     """
     read = space_of(space)
-    builder_of(job.builder, function="search", argument="builder")
+    # A name may be registered in this process only.
+    builder = builder_of(job.builder, function="search", argument="builder")
+    job = dataclasses.replace(job, builder=builder)
     _check_names(job, read)
     job = _completed(job)
     epochs = _most_epochs(job, read)
@@ -113,8 +116,8 @@ def plan_of(
         limits,
         _above_0("timeout", timeout),
         None if seed is None else seed_number("search", seed),
-        getattr(job.data, "test", None) if test_data is None else test_data,
-        _settings(job, sampler, pruner),
+        _test_rows(getattr(job.data, "test", None) if test_data is None else test_data, job.data),
+        _settings(job, sampler, pruner) | {"threads": threads_of(jobs, limits)},
     )
 
 
@@ -200,6 +203,22 @@ def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
         must = "be arrays where trials run in processes of their own, to which a stream can't go"
         raise invalid("search", "data", must, f"data={show(job.data)} and {what}")
     return count
+
+
+def _test_rows(test_data: Any, data: Any) -> Any:
+    """Returns what the best model is to be tested on, or raises where it can't be."""
+    if test_data is None or is_stream(test_data):
+        return test_data
+    if not isinstance(test_data, tuple | list) or len(test_data) != 2:
+        must = "be a pair (x, y), a tf.data.Dataset or a PyDataset"
+        raise invalid("search", "test_data", must, f"test_data={show(test_data)}", kind=TypeError)
+    rows = rows_of(*test_data, function="search", names=("test_data", "test_data", "sample_weight"))
+    x = unpacked(data, function="search")[0][0]
+    theirs, ours = np.shape(rows.x)[1:], None if is_stream(x) else np.shape(x)[1:]
+    if isinstance(rows.x, np.ndarray) and isinstance(x, np.ndarray) and theirs != ours:
+        must = f"have rows of the training rows' shape {ours}"
+        raise invalid("search", "test_data", must, f"rows of shape {theirs}")
+    return rows.x, rows.y
 
 
 def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:

@@ -1,17 +1,27 @@
 """The best model of a search, trained again from its record."""
 
+import dataclasses
 import statistics
 from typing import Any
 
+import keras
+
 from kerastrain._checks import invalid, show
+from kerastrain.callbacks import copies
 from kerastrain.models import Builder
+from kerastrain.search.crews import Limits, Task, Workers
 from kerastrain.search.folds import Fold, all_rows
 from kerastrain.search.parameters import Routed, routed
-from kerastrain.search.trials import Job, trained_once
+from kerastrain.search.trials import Job, trained_once, unpacked_model
 from kerastrain.search_records import SearchResult, Trial
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
-_OF_VALIDATION = ("validation_data", "validation_split", "patience", "min_delta", "callbacks")
+_OF_VALIDATION = ("validation_data", "validation_split", "patience", "min_delta")
+_MONITORS = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.ReduceLROnPlateau,
+)
 """What has no meaning without rows to validate on."""
 
 
@@ -25,9 +35,10 @@ def refit(
 ) -> Trained:
     """Trains the model of a trial again, with its parameters, its seed and its speed.
 
-    On the same machine, with the same versions, the metric comes out as recorded, to the bit. After
-    a search with folds, the model is trained on all their rows, for the median of the folds' best
-    epochs, and there is nothing to compare.
+    On the same machine, with the same versions, the metric comes out as recorded, to the bit; for
+    that, a trial that ran in a process of its own is trained in one again. After a search with
+    folds, the model is trained on all their rows, for the median of the folds' best epochs, without
+    the callbacks that watch a validation, and there is nothing to compare.
 
     Args:
         result: What `search` returned, or `SearchResult.load` read.
@@ -54,25 +65,58 @@ def refit(
         True
     """
     chosen = _chosen(result, trial)
-    return refit_job(chosen, _job_of(result, builder, data, arguments))
+    job = _job_of(result, builder, data, arguments)
+    return refit_job(chosen, job, threads=result.settings.get("threads"))
 
 
-def refit_job(trial: Trial, job: Job) -> Trained:
-    """Trains the model of a trial again, from what all trials of its search have in common."""
+def refit_job(trial: Trial, job: Job, *, threads: int | None) -> Trained:
+    """Trains the model of a trial again, from what all trials of its search have in common.
+
+    Args:
+        trial: The trial.
+        job: What all trials have in common.
+        threads: How many threads it had in a process of its own; `None` if it ran in this one.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
+    """
     parts = routed(job.builder, trial.params, function="refit", argument="result")
-    if job.folds is not None:
-        return _on_all_rows(trial, job, parts)
     # A run that changed its way in the course of it is repeated as it went.
-    speed = trial.histories[0].speed if trial.histories else {}
-    return trained_once(
-        job, parts, job.data, seed=trial.seed, **({"speed": speed} if speed else {})
-    )
+    speed = {"speed": trial.histories[0].speed} if trial.histories[0].speed else {}
+    if job.folds is not None:
+        trained = _on_all_rows(trial, job, parts)
+    elif threads is None:
+        trained = trained_once(job, parts, job.data, seed=trial.seed, **speed)
+    else:
+        parts = dataclasses.replace(parts, arguments={**parts.arguments, **speed})
+        trained = _in_a_process(trial, job, parts, threads)
+    if trained.history.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    return trained
+
+
+def _in_a_process(trial: Trial, job: Job, parts: Routed, threads: int) -> Trained:
+    """Trains with as many threads as then, on which the bits of large products hang."""
+    workers = Workers(job, 1, Limits(), threads=threads)
+    try:
+        workers.start(Task(trial.number, parts, trial.seed, lambda *_: "", None))
+        while (ended := workers.next_outcome()) is None:
+            pass
+    finally:
+        workers.close()
+    outcome = ended[1]
+    model = unpacked_model(outcome.model)
+    if model is None:  # One that Keras can't save, which has to be trained where it is wanted.
+        return trained_once(job, parts, job.data, seed=trial.seed)
+    return Trained(model, outcome.histories[0])
 
 
 def _on_all_rows(trial: Trial, job: Job, parts: Routed) -> Trained:
     rows, task, classes = all_rows(job.data)
     given = {**job.arguments, **parts.arguments}
     kept = {name: value for name, value in given.items() if name not in _OF_VALIDATION}
+    users = keras.tree.flatten(copies(given.get("callbacks") or ()))
+    kept["callbacks"] = [one for one in users if not isinstance(one, _MONITORS)]
     kept |= {"epochs": _epochs(trial), "restore_best": False, "verbose": 0}
     whole = Fold((rows.x, rows.y), None, task, None if classes is None else range(classes))
     params = {**job.params, **parts.params}
@@ -86,8 +130,8 @@ def _chosen(result: SearchResult, number: int | None) -> Trial:
             raise invalid("refit", "result", "have a complete trial", show(result.trials))
         return result.best
     found = next((trial for trial in result.trials if trial.number == number), None)
-    if found is None:
-        must = "be the number of a trial of `result`"
+    if found is None or found.state != "complete":
+        must = "be the number of a complete trial of `result`"
         raise invalid("refit", "trial", must, f"trial={show(number)}")
     return found
 

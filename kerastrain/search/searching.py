@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import logging
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -20,7 +19,7 @@ from kerastrain.search.plans import Plan, plan_of
 from kerastrain.search.refits import refit_job
 from kerastrain.search.spaces import ASpace
 from kerastrain.search.studies import Book, opened
-from kerastrain.search.trials import Job, Outcome
+from kerastrain.search.trials import Job, Outcome, unpacked_model
 from kerastrain.search_records import SearchResult
 
 _HOPELESS = 5
@@ -143,10 +142,8 @@ def search(
             importance=book.importance(),
             stop_reason=reason,
         )
-        model = _best_model(found, hunt.model_of, plan)
-        tested = _tested(model, plan.test_data)
-    seconds = time.perf_counter() - begun
-    return dataclasses.replace(found, model=model, tested=tested, seconds=seconds)
+        found = _with_model(found, hunt.model_of, plan)
+    return dataclasses.replace(found, seconds=time.perf_counter() - begun)
 
 
 class _Hunt:
@@ -158,18 +155,19 @@ class _Hunt:
         self._running: dict[int, tuple[Any, dict[str, Any]]] = {}  # Optuna's trial, and its params.
         self._best: tuple[int, float] | None = None
         self._model: Any = None
+        self._failed: list[Outcome] = []
+        self._has_seen_better = False
         for trial in book.trials:
             self._note(trial.number, trial.state, trial.value, None)
         bar.resume(book.trials)
 
     def run(self) -> str:
         """Runs the trials that are left, and returns why it ended."""
-        failed: list[Outcome] = []
         try:
             while self._begin() or self._running:
                 ended = self._crew.next_outcome()
                 if ended is not None:
-                    failed = self._end(*ended, failed)
+                    self._end(*ended)
                 self._bar.refresh()
         except KeyboardInterrupt:
             return "interrupted"
@@ -179,12 +177,12 @@ class _Hunt:
         """Returns the model of a trial, if it is the best one and was trained here."""
         if self._best is None or self._best[0] != number:
             return None
-        return pickle.loads(self._model) if isinstance(self._model, bytes) else self._model
+        return unpacked_model(self._model)
 
     def _begin(self) -> bool:
         """Gives every free hand a trial; tells whether any began."""
         before = len(self._running)
-        while len(self._running) < self._crew.size and not self._is_late():
+        while len(self._running) < self._crew.size and not (self._is_late() or self._is_hopeless()):
             trial = self._book.ask()
             if trial is None:
                 break
@@ -207,20 +205,28 @@ class _Hunt:
         after = "1 epoch" if epochs == 1 else f"{epochs} epochs"
         return f"it would hardly win, after {after}" if trial.should_prune() else ""
 
-    def _end(self, number: int, outcome: Outcome, failed: list[Outcome]) -> list[Outcome]:
-        """Keeps what came of a trial; returns the trials that failed, if none did better."""
+    def _end(self, number: int, outcome: Outcome) -> None:
+        """Keeps what came of a trial; raises when nothing will come of any."""
         trial, params = self._running.pop(number)
         self._book.tell(trial, outcome, params=params)
         self._note(number, outcome.state, outcome.value, outcome.model)
         self._bar.see_end(number, outcome, params)
-        failed = [*failed, outcome] if outcome.state == "failed" else []
-        if self._best is None and len(failed) >= min(_HOPELESS, self._plan.trials):
+        self._failed += [outcome] if outcome.state == "failed" else []
+        if self._is_hopeless() and not self._running:
             must = "train a model with the parameters in `space`"
-            received = f"{len(failed)} trials, which all failed, the first with {failed[0].reason}"
+            received = (
+                f"{len(self._failed)} trials, which all failed, the first with "
+                f"{self._failed[0].reason}"
+            )
             raise invalid("search", "builder", must, received)
-        return failed
+
+    def _is_hopeless(self) -> bool:
+        """Tells whether so many trials have failed, and none has not, that all will."""
+        enough = len(self._failed) >= min(_HOPELESS, self._plan.trials)
+        return enough and not self._has_seen_better
 
     def _note(self, number: int, state: str, value: float, model: Any) -> None:
+        self._has_seen_better = self._has_seen_better or state != "failed"
         sign = 1 if self._plan.job.mode == "min" else -1
         if state == "complete" and (self._best is None or sign * value < sign * self._best[1]):
             self._best, self._model = (number, value), model
@@ -229,16 +235,22 @@ class _Hunt:
         return time.monotonic() > self._deadline
 
 
-def _best_model(found: SearchResult, model_of: Callable[[int], Any], plan: Plan) -> Any:
-    """Returns the best trial's model: the one that was trained, or else one trained again."""
+def _with_model(found: SearchResult, model_of: Callable[[int], Any], plan: Plan) -> SearchResult:
+    """Adds the best trial's model, and its test: as it was trained, or else trained again."""
     if found.best is None:
-        return None
-    model = model_of(found.best.number)
-    return refit_job(found.best, plan.job).model if model is None else model
+        return found
+    try:
+        model = model_of(found.best.number)
+        if model is None:
+            model = refit_job(found.best, plan.job, threads=found.settings["threads"]).model
+        tested = _tested(model, plan.test_data)
+    except KeyboardInterrupt:  # What was found stays found.
+        return dataclasses.replace(found, stop_reason="interrupted")
+    return dataclasses.replace(found, model=model, tested=tested)
 
 
 def _tested(model: Any, test_data: Any) -> dict[str, float]:
-    if model is None or test_data is None:
+    if test_data is None:
         return {}
     parts = (test_data,) if is_stream(test_data) else test_data
     with _silent_about_tracing():

@@ -120,8 +120,8 @@ class Book:
 
     def _begun(self) -> list[Any]:
         """Returns all trials, those that run in this process or another among them."""
-        running = self._kept(TrialState.RUNNING)
-        return self._kept(*_STATES.values()) + [one for one in running if not _is_left(one)]
+        trials = self._kept(TrialState.RUNNING, *_STATES.values())
+        return [one for one in trials if one.state.is_finished() or not _is_left(one)]
 
     def _new(self) -> Any:
         """Makes a trial that has its owner from the first: this process may be killed any time."""

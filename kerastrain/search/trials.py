@@ -141,6 +141,34 @@ def _packed(model: keras.Model) -> bytes | None:
         return None
 
 
+def unpacked_model(model: Any) -> Any:
+    """Returns a model that may have travelled as bytes; `None` if it can't be read."""
+    if not isinstance(model, bytes):
+        return model
+    try:
+        return pickle.loads(model)
+    except Exception:  # As of a layer whose class is made in the builder.
+        return None
+
+
+def surroundings() -> dict[str, Any]:
+    """Returns the settings of Keras's that decide what a builder builds."""
+    return {
+        "dtype_policy": keras.config.dtype_policy().name,
+        "floatx": keras.config.floatx(),
+        "image_data_format": keras.config.image_data_format(),
+        "custom_objects": dict(keras.saving.get_custom_objects()),
+    }
+
+
+def surround(settings: Mapping[str, Any]) -> None:
+    """Makes the settings of another process this one's."""
+    keras.config.set_floatx(settings["floatx"])
+    keras.config.set_dtype_policy(settings["dtype_policy"])
+    keras.config.set_image_data_format(settings["image_data_format"])
+    keras.saving.get_custom_objects().update(settings["custom_objects"])
+
+
 class _Watch:
     """Follows a trial over its folds, and asks after every epoch whether to go on.
 
@@ -173,7 +201,10 @@ class _Watch:
         if math.isfinite(value):
             self._best = value if self._best is None else self._better(self._best, value)
         self._epochs += 1
-        self.stopped = self._report(self._epochs, None if self._finished else self._best)
+        try:
+            self.stopped = self._report(self._epochs, None if self._finished else self._best)
+        except Exception as error:  # Of the storage, or of the user's pruner; no trial's fault.
+            raise WrongCallError(error) from error
         return bool(self.stopped)
 
     def end_fold(self, history: History) -> None:

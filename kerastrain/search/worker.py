@@ -17,9 +17,10 @@ from kerastrain.search import trials
 
 def main() -> None:
     """Listens for its parent, and runs what that sends."""
-    key = bytes.fromhex(sys.stdin.readline())
+    key, folder = sys.stdin.readline().rstrip("\n").split(" ", 1)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    with Listener(authkey=key) as listener:
+    address = None if os.name == "nt" else os.path.join(folder, "line")  # Where a file can be one.
+    with Listener(address, authkey=bytes.fromhex(key)) as listener:
         print(listener.address, flush=True)
         # What a builder prints belongs to the log, as nobody reads the output from here on.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -30,10 +31,11 @@ def main() -> None:
 def serve(parent: Connection) -> None:
     """Takes the job, and then trial after trial, until the parent hangs up."""
     try:
-        job = cloudpickle.loads(parent.recv_bytes())
+        job, surroundings = cloudpickle.loads(parent.recv_bytes())
+        trials.surround(surroundings)
         while True:
             parent.send_bytes(cloudpickle.dumps(_answer(job, parent)))
-    except (EOFError, ConnectionError):
+    except (EOFError, OSError):
         return
 
 
