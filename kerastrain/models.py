@@ -100,7 +100,7 @@ def build(
     layers are copied into those of the new one, in order from the input up and whatever they are
     called, with the statistics of a BatchNormalization. Layers count where they have weights, as
     `summary()` shows them, so that Flatten, Dropout and the like may differ; those of models within
-    a model count one by one. Kinds, shapes and activations have to agree. A text model's
+    a model count one by one. Their kinds, shapes and own activations have to agree. A text model's
     vocabulary, to which the rows of its Embedding belong, is taken over in place of `texts`.
 
     Args:

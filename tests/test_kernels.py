@@ -38,3 +38,21 @@ def test_metrics_that_cannot_be_built_beforehand_are_left_to_the_first_step():
         """What a model would be if Keras renamed the function."""
 
     assert _kernels.build_metrics(Future(), (np.zeros((1, 1)),)) is False
+
+
+def test_a_sum_over_one_replica_is_left_out_of_what_is_traced_and_is_there_again_after():
+    whole = tf.distribute.ReplicaContext.all_reduce
+    value = tf.constant(3.0)
+    with _kernels.one_replica():
+        context = tf.distribute.get_replica_context()
+        assert context.all_reduce(tf.distribute.ReduceOp.SUM, value) is value
+    assert tf.distribute.ReplicaContext.all_reduce is whole
+
+
+def test_kernels_that_cannot_be_forgotten_are_kept(monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    _kernels.forget_kernels()  # Where they are to be found today.
+    monkeypatch.setattr(_kernels.importlib, "import_module", missing)
+    _kernels.forget_kernels()

@@ -218,6 +218,12 @@ def test_nobody_imports_what_lies_below_the_surface_of_keras_or_tensorflow():
     assert private == set()
 
 
+def test_one_module_asks_for_what_lies_there_where_it_can_do_without():
+    below = ("keras.src", "tensorflow.python", "tensorflow.compiler")
+    texts = {module: path_of(module).read_text(encoding="utf-8") for module in MODULES}
+    assert [m for m, text in texts.items() if any(name in text for name in below)] == ["_kernels"]
+
+
 def test_nothing_is_imported_that_nobody_installs():
     needed = {"keras", "matplotlib", "numpy", "rich", "tensorflow"}
     # IPython is there where there is a notebook.
