@@ -77,7 +77,7 @@ def test_builders_and_callbacks_of_a_notebook_travel_to_the_workers():
 def test_a_trial_that_crashes_its_process_has_failed_and_the_search_goes_on(started):
     result = search(search_data.crashes_above_4, WIDTHS, DATA, trial_timeout=300, **APART)
     assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
-    assert result.trials[1].reason.startswith("its process died (exit code 7)")
+    assert result.trials[1].reason == "its process died (exit code 7)"
     assert len(started) == 2
 
 
@@ -223,6 +223,17 @@ def test_failures_beside_a_trial_that_does_well_do_not_end_the_search(monkeypatc
     given = APART | {"epochs": 60}
     result = search(search_data.fails_above_4, space, DATA, jobs=2, **given)
     assert [trial.state for trial in result.trials] == ["complete"] + 5 * ["failed"]
+
+
+def test_a_builder_that_asks_for_input_is_told_that_there_is_none():
+    def asks(n_neurons=2, input_shape=(4,)):
+        if n_neurons > 4:
+            input("How many? ")
+        return ktr.build("regression", n_neurons=n_neurons, input_shape=input_shape)
+
+    result = search(asks, WIDTHS, DATA, trial_timeout=300, **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    assert result.trials[1].reason.startswith("EOFError")
 
 
 def test_killed_workers_leave_nothing_behind(started):

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import secrets
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from kerastrain.search.parameters import Routed
 from kerastrain.search.trials import Job, Outcome, Report
 
 _GROWTH = 1000  # MB that a worker may gain until another takes its place
+_TENSORFLOWS = re.compile(r"[IWEF]\d{4} |WARNING: All log messages before absl")  # lines of its log
 _START = 300.0  # s that a worker may take to start
 _LOOK = 0.2  # s between two looks at the clock and at the workers' memory
 
@@ -283,7 +285,8 @@ class _Worker:
 
     def _last_words(self) -> str:
         self._log.seek(self._words)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        said = self._log.read().decode(errors="replace").strip().splitlines()
+        lines = [line for line in said if not _TENSORFLOWS.match(line)]
         return lines[-1][:200] if lines else ""
 
 

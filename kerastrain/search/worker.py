@@ -18,7 +18,10 @@ from kerastrain.search import trials
 def main() -> None:
     """Listens for its parent, and runs what that sends."""
     key, folder = sys.stdin.readline().rstrip("\n").split(" ", 1)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    input_of_ours = os.dup(sys.stdin.fileno())
+    # A builder that asks for input is told that there is none.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    threading.Thread(target=_end_with_the_parent, args=(input_of_ours,), daemon=True).start()
     address = None if os.name == "nt" else os.path.join(folder, "line")  # Where a file can be one.
     with Listener(address, authkey=bytes.fromhex(key)) as listener:
         print(listener.address, flush=True)
@@ -54,8 +57,9 @@ def _answer(job: trials.Job, parent: Connection) -> Any:
     return trials.with_packed_model(outcome, job.mode, best)
 
 
-def _end_with_the_parent() -> None:
-    sys.stdin.read()
+def _end_with_the_parent(line: int) -> None:
+    while os.read(line, 1024):
+        pass
     os._exit(1)
 
 
