@@ -19,7 +19,7 @@ SPACE = {
 
 def plan(space=None, **parts):
     """What `search` would make of its arguments."""
-    given = {"trials": 20, "sampler": "tpe", "pruner": None, "seed": 1} | parts
+    given = {"trials": 100, "sampler": "tpe", "pruner": None, "seed": 1} | parts
     of_job = {"metric": "val_loss", "mode": "auto", "folds": None, "arguments": {"epochs": 9}}
     of_job |= {name: given.pop(name) for name in list(given) if name in of_job}
     job = Job("dense", (X, X[:, 0]), **of_job)

@@ -63,11 +63,11 @@ class Book:
             if self._takes_over(trial):
                 return trial
             time.sleep(secrets.randbelow(1000) / 2000)  # So that one of two comes first.
-        if len(self._begun()) >= self._most:
+        if self.begun >= self._most:
             return None
         trial = self._new()
         # Another process may have asked at the same moment: who comes too late, steps back.
-        if sum(one.number <= trial.number for one in self._begun()) > self._most:
+        if sum(one.number <= trial.number for one in self._not_left()) > self._most:
             trial.set_user_attr(_SURPLUS, True)
             self._study.tell(trial, state=TrialState.FAIL)
             return None
@@ -86,6 +86,11 @@ class Book:
         trial.set_user_attr(_OURS, to_json(kept))
         value = outcome.value if outcome.state == "complete" else None
         self._study.tell(trial, value, state=_STATES[outcome.state])
+
+    @property
+    def begun(self) -> int:
+        """How many trials there are, with those that run in this process or another."""
+        return len(self._not_left())
 
     @property
     def is_full(self) -> bool:
@@ -118,7 +123,7 @@ class Book:
         trials = self._study.get_trials(deepcopy=False, states=states)
         return [trial for trial in trials if _SURPLUS not in trial.user_attrs]
 
-    def _begun(self) -> list[Any]:
+    def _not_left(self) -> list[Any]:
         """Returns all trials, those that run in this process or another among them."""
         trials = self._kept(TrialState.RUNNING, *_STATES.values())
         return [one for one in trials if one.state.is_finished() or not _is_left(one)]
