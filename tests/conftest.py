@@ -1,4 +1,4 @@
-"""What tests of several modules are given: a PostgreSQL server of their own, where there is one."""
+"""What tests of several modules are given: a registry, and a PostgreSQL server, of their own."""
 
 import contextlib
 import os
@@ -12,7 +12,16 @@ import urllib.parse
 
 import pytest
 
+from kerastrain import models
+
 PASSWORD = "s3cret:@/%{x}"  # All that an address has to write in another way.
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    """The built-in models and no others, whatever a test or a docstring has registered before."""
+    built_in = {k: v for k, v in models._builders.items() if v in models._BUILT_IN}
+    monkeypatch.setattr(models, "_builders", built_in)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from kerastrain import models
 from kerastrain.builders import model_fn
 from kerastrain.datasets import load_dataset
 from kerastrain.models import (
@@ -18,12 +17,6 @@ from kerastrain.models import (
 BUILT_IN = ["binary", "cnn", "dense", "regression", "text"]
 
 REVIEWS = ["정말 재미있는 영화", "지루하고 재미없다", "배우 연기가 좋다", "시간이 아깝다"]
-
-
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    built_in = {k: v for k, v in models._builders.items() if v in models._BUILT_IN}
-    monkeypatch.setattr(models, "_builders", built_in)
 
 
 def kinds(model):
