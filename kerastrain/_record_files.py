@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from kerastrain._checks import invalid
+from kerastrain._checks import invalid, show
 from kerastrain._files import replacing
 
 VERSION = 1
@@ -61,6 +61,44 @@ def made_of(fields: dict[str, Any], make: Callable[[dict[str, Any]], _Record]) -
         return make(fields)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableError(f"fields that don't fit: {error}") from error
+
+
+def load_record(
+    path: str | os.PathLike[str], kind: str, make: Callable[[dict[str, Any]], _Record]
+) -> _Record:
+    """Reads a record that `save_record` wrote.
+
+    Args:
+        path: The file.
+        kind: The record's class.
+        make: Makes the record of its fields, in which numbers may still be strings.
+
+    Raises:
+        ValueError: If the file can't be read or holds something else.
+    """
+    try:
+        return made_of(fields_in(read_text(path), kind), make)
+    except UnreadableError as error:
+        must = f"be a readable file of {kind}.save"
+        raise unreadable(f"{kind}.load", "path", must, path, error) from error
+
+
+def record_of(value: Any, kind: Any, *, function: str, argument: str, maker: str) -> Any:
+    """Returns a record that was passed, or the one in the file whose path was passed, or raises.
+
+    Args:
+        value: What was passed.
+        kind: The record's class.
+        function: The public function that was called.
+        argument: Its argument.
+        maker: The function that makes such records.
+    """
+    if isinstance(value, str | os.PathLike):
+        return kind.load(value)
+    if not isinstance(value, kind):
+        must = f"be what {maker} returns, or a path to a saved one"
+        raise invalid(function, argument, must, show(value), kind=TypeError)
+    return value
 
 
 def unreadable(

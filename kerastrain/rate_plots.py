@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, given_axes, new_axes
 from kerastrain._checks import invalid, show, whole_number
+from kerastrain._record_files import record_of
 from kerastrain.rate_records import LRSweep
 
 _RATE, _MOMENTUM = "learning rate", "momentum"
@@ -48,7 +49,9 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
         >>> ax.get_xscale(), ax.get_lines()[1].get_ydata()
         ('log', array([1.9, 1.1, 2.5]))
     """
-    picture = _sweep_picture(_read(sweep))
+    picture = _sweep_picture(
+        record_of(sweep, LRSweep, function="plot_lr_sweep", argument="sweep", maker="lr_find")
+    )
     found = picture.sweep
     legend = "lower left" if ax is None else "best"
     (ax,) = new_axes(1) if ax is None else given_axes("plot_lr_sweep", ax, ["loss"], panel="panel")
@@ -115,15 +118,6 @@ def _limits(sweep: LRSweep) -> tuple[float, float]:
     low, high = float(before.min()), float(np.quantile(before, 0.99))
     room = _HEADROOM * max(high - low, 1e-3 * abs(high), 1e-30)
     return low - room / 2, high + room
-
-
-def _read(sweep: Any) -> LRSweep:
-    if isinstance(sweep, str | os.PathLike):
-        return LRSweep.load(sweep)
-    if not isinstance(sweep, LRSweep):
-        must = "be what lr_find returns, or a path to a saved one"
-        raise invalid("plot_lr_sweep", "sweep", must, show(sweep), kind=TypeError)
-    return sweep
 
 
 def plot_schedule(

@@ -11,15 +11,7 @@ import statistics
 from typing import Any, Self
 
 from kerastrain._checks import flag, invalid
-from kerastrain._record_files import (
-    UnreadableError,
-    fields_in,
-    made_of,
-    numbers_of,
-    read_text,
-    save_record,
-    unreadable,
-)
+from kerastrain._record_files import load_record, numbers_of, save_record
 from kerastrain._tables import html_table, text_table
 from kerastrain.records import History
 
@@ -76,10 +68,7 @@ class LRSweep:
         Raises:
             ValueError: If the file can't be read or isn't a sweep.
         """
-        try:
-            return made_of(fields_in(read_text(path), "LRSweep"), cls._of_fields)
-        except UnreadableError as error:
-            raise _not_loaded("LRSweep", path, error) from error
+        return load_record(path, "LRSweep", cls._of_fields)
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
@@ -160,10 +149,7 @@ class BatchSizes:
         Raises:
             ValueError: If the file can't be read or isn't a comparison of batch sizes.
         """
-        try:
-            return made_of(fields_in(read_text(path), "BatchSizes"), cls._of_fields)
-        except UnreadableError as error:
-            raise _not_loaded("BatchSizes", path, error) from error
+        return load_record(path, "BatchSizes", cls._of_fields)
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
@@ -217,7 +203,3 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return format(value, _FORMATS.get(name, "#.4g")) if isinstance(value, float) else str(value)
-
-
-def _not_loaded(kind: str, path: str | os.PathLike[str], why: UnreadableError) -> Exception:
-    return unreadable(f"{kind}.load", "path", f"be a readable file of {kind}.save", path, why)

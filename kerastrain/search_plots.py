@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, given_axes
-from kerastrain._checks import invalid, show
+from kerastrain._record_files import record_of
 from kerastrain._search_picture import ParameterAxis, SearchPicture, number_text, search_picture
 from kerastrain.search_records import SearchResult, Trial, cut
 
@@ -65,7 +65,9 @@ def plot_search(
         >>> print(axes[0].get_lines()[0].get_label(), axes[0].get_lines()[0].get_ydata())
         best so far [0.5 0.3]
     """
-    picture = search_picture(_read(result))
+    picture = search_picture(
+        record_of(result, SearchResult, function="plot_search", argument="result", maker="search")
+    )
     panels = _PANELS[:1] if isinstance(ax, Axes) else _PANELS
     if ax is None:
         axes = _new_axes(len(picture.axes))
@@ -74,15 +76,6 @@ def plot_search(
     for draw, panel_ax in zip((_draw_values, _draw_importance, _draw_lines), axes, strict=False):
         draw(panel_ax, picture)
     return axes
-
-
-def _read(result: Any) -> SearchResult:
-    if isinstance(result, str | os.PathLike):
-        return SearchResult.load(result)
-    if not isinstance(result, SearchResult):
-        must = "be what search returns, or a path to a saved one"
-        raise invalid("plot_search", "result", must, show(result), kind=TypeError)
-    return result
 
 
 def _new_axes(coordinates: int) -> list[Axes]:

@@ -14,14 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerastrain._checks import invalid, show
-from kerastrain._record_files import (
-    UnreadableError,
-    fields_in,
-    made_of,
-    read_text,
-    save_record,
-    unreadable,
-)
+from kerastrain._record_files import load_record, save_record
 from kerastrain._tables import html_table, text_table
 from kerastrain.records import History
 
@@ -226,11 +219,7 @@ class SearchResult:
         Raises:
             ValueError: If the file can't be read or isn't the result of a search.
         """
-        try:
-            return made_of(fields_in(read_text(path), "SearchResult"), cls._of_fields)
-        except UnreadableError as error:
-            must = "be a readable file of SearchResult.save"
-            raise unreadable("SearchResult.load", "path", must, path, error) from error
+        return load_record(path, "SearchResult", cls._of_fields)
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
@@ -327,6 +316,16 @@ def cut(text: str, longest: int) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def is_better(value: float, best: float | None, mode: str) -> bool:
+    """Tells whether a value beats the best one so far; anything beats none.
+
+    Example:
+        >>> is_better(0.4, 0.5, "min"), is_better(0.4, 0.4, "max"), is_better(0.4, None, "max")
+        (True, False, True)
+    """
+    return best is None or (value < best if mode == "min" else value > best)
 
 
 def plain(value: Any) -> Any:

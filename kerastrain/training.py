@@ -385,11 +385,16 @@ def _train(
     return "early_stopping" if model.stop_training else "finished"
 
 
+def arguments_of_fit() -> list[str]:
+    """Returns what `fit` can be told beside the model and its data, in its order."""
+    return [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
+
+
 def _check_fit_arguments(
     builder: Builder, arguments: dict[str, Any], others: Mapping[str, Any]
 ) -> None:
     """Raises where an argument isn't `fit`'s, or is one of others but meant for the builder."""
-    known = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
+    known = arguments_of_fit()
     theirs = inspect.signature(builder).parameters
     meant = {k: v for k, v in others.items() if k in theirs and v is not None}
     for name, value in (arguments | meant).items():

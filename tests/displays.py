@@ -5,6 +5,28 @@ import sys
 import types
 
 
+class Recorder:
+    """A surface that keeps the states it is given."""
+
+    def __init__(self, interval):
+        self.interval = interval
+        self.states = []
+        self.closed = []
+
+    def update(self, state):
+        self.states.append(state)
+
+    def close(self, state):
+        self.closed.append(state)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
 class Terminal(io.StringIO):
     encoding = "utf-8"
 

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from displays import AsciiFile, use_notebook, use_terminal
+from displays import AsciiFile, Clock, Recorder, use_notebook, use_terminal
 
 from kerastrain import progress, surfaces
 from kerastrain._progress_text import State, bar_html, bar_text, epoch_line, summary
@@ -15,28 +15,6 @@ from kerastrain.progress import Progress
 
 METRICS = {"accuracy": 0.881, "loss": 0.31234, "val_accuracy": 0.8812, "val_loss": 0.331}
 BEST = ("val_loss", 6, 0.3298)
-
-
-class Recorder:
-    """A surface that keeps the states it is given."""
-
-    def __init__(self, interval=0.1):
-        self.interval = interval
-        self.states = []
-        self.closed = []
-
-    def update(self, state):
-        self.states.append(state)
-
-    def close(self, state):
-        self.closed.append(state)
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 class PressCtrlC(keras.callbacks.Callback):

@@ -4,7 +4,7 @@ import re
 import types
 
 import pytest
-from displays import use_notebook, use_terminal
+from displays import Clock, Recorder, use_notebook, use_terminal
 
 pytest.importorskip("sklearn", reason="a search needs the extra `search`")
 pytest.importorskip("cloudpickle", reason="a search needs the extra `search`")
@@ -18,28 +18,6 @@ from kerastrain.search_records import Trial
 
 PARAMS = {"units": 64, "activation": "relu", "learning_rate": 0.0123456}
 BEST = (3, 0.3298, PARAMS)
-
-
-class Recorder:
-    """A surface that keeps the states it is given."""
-
-    def __init__(self, interval=0.0):
-        self.interval = interval
-        self.states = []
-        self.closed = []
-
-    def update(self, state):
-        self.states.append(state)
-
-    def close(self, state):
-        self.closed.append(state)
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 from kerastrain._progress_text import clock, drawn_bar, duration, joined, number
 from kerastrain.search.plans import Plan
 from kerastrain.search.trials import Outcome
-from kerastrain.search_records import Trial, words_for
+from kerastrain.search_records import Trial, is_better, words_for
 from kerastrain.surfaces import Surface, checked_verbose, surface_for
 
 
@@ -110,7 +110,7 @@ class Bar:
     def __init__(self, verbose: str | int, plan: Plan) -> None:
         checked_verbose("search", verbose)
         self._surface: Surface | None = None if verbose == 0 else surface_for(verbose)
-        self._metric, self._sign = plan.job.metric, 1 if plan.job.mode == "min" else -1
+        self._metric, self._mode = plan.job.metric, plan.job.mode
         self._trials, self._a_trial, self._jobs = plan.trials, plan.epochs, plan.jobs
         self._began, self._due = time.perf_counter(), 0.0
         self._done = self._epochs = self._before = 0
@@ -162,9 +162,8 @@ class Bar:
 
     def _see_best(self, trial: int, state: str, value: float, params: Mapping[str, Any]) -> bool:
         """Keeps a trial if it is the best so far, and tells whether it is."""
-        if state != "complete" or (
-            self._best is not None and self._sign * value >= self._sign * self._best[1]
-        ):
+        best = None if self._best is None else self._best[1]
+        if state != "complete" or not is_better(value, best, self._mode):
             return False
         self._best = trial, value, params
         return True

@@ -11,11 +11,11 @@ import keras
 
 from kerastrain._checks import invalid, real_number, seed_number, show
 from kerastrain.building import unpacked
-from kerastrain.callbacks import copies, direction, known_monitor
+from kerastrain.callbacks import direction, known_monitor
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
 from kerastrain.records import PER_EPOCH_FACTS, History
-from kerastrain.search.parameters import Routed, routed
+from kerastrain.search.parameters import Routed, routed, watched_for
 from kerastrain.training import build_and_fit, generators_left_alone
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -66,13 +66,9 @@ class Objective:
         """
         found = routed(self.builder, {**_as_dict(params), **named}, function="objective")
         arguments = {**self.always.arguments, **found.arguments}
-        callbacks = keras.tree.flatten(copies(arguments.get("callbacks") or ()))
-        if "monitor" not in arguments and not any(map(_stops_early, callbacks)):
-            arguments |= {"monitor": self.metric, "mode": self.mode}
-        arguments |= {
-            "params": {**self.always.params, **found.params},
-            "callbacks": [*callbacks, _AfterFirstEpoch(self._name_in)],
-        }
+        watcher = _AfterFirstEpoch(self._name_in)
+        arguments = watched_for(self.metric, self.mode, arguments, watcher)
+        arguments["params"] = {**self.always.params, **found.params}
         # A seeded run seeds the global generators, and a search that draws from them would draw the
         # same after every run. Without a seed `build_and_fit` draws one there, and that must count.
         is_seeded = arguments["seed"] is not None
@@ -174,10 +170,6 @@ def _as_dict(params: Any) -> Mapping[str, Any]:
         must = "be a dict or keywords; skopt.utils.use_named_args makes keywords of a list"
         raise invalid("objective", "params", must, f"params={show(params)}", kind=TypeError)
     return params
-
-
-def _stops_early(callback: Any) -> bool:
-    return isinstance(callback, keras.callbacks.EarlyStopping)
 
 
 def _check_data(data: Any, arguments: Mapping[str, Any], metric: str) -> None:

@@ -293,10 +293,11 @@ class _Worker:
 @contextlib.contextmanager
 def crew_of(job: Job, *, jobs: int, limits: Limits) -> Iterator[Crew]:
     """Makes a crew: this process, or workers where there are several or limits to hold."""
-    if jobs == 1 and limits == Limits():
+    threads = threads_of(jobs, limits)
+    if threads is None:
         yield Here(job)
         return
-    workers = Workers(job, jobs, limits, threads=threads_of(jobs, limits) or 1)
+    workers = Workers(job, jobs, limits, threads=threads)
     try:
         yield workers
     finally:

@@ -16,7 +16,7 @@ from kerastrain._checks import invalid, one_of, show
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of, list_models
 from kerastrain.search.parameters import as_python
-from kerastrain.training import build_and_fit, fit
+from kerastrain.training import arguments_of_fit, build_and_fit, fit
 
 _OF_BUILDING = ("a_layer", "optimizer", "learning_rate", "metrics")
 _OF_THE_DATA = ("validation_data", "sample_weight")
@@ -133,11 +133,6 @@ def taking(build_model: str, *, classes: bool) -> Callable[[_Init], _Init]:
     return given_to
 
 
-def fit_names() -> list[str]:
-    """Returns the names of what `fit` takes beside model and data."""
-    return [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
-
-
 def own_defaults(kind: type) -> dict[str, Any]:
     """Returns an estimator's parameters that aren't its builder's, with their defaults."""
     parameters = inspect.signature(kind).parameters.values()
@@ -177,10 +172,8 @@ def check_known(kind: type, build_model: Any, parameters: Mapping[str, Any]) -> 
 def check_complete(kind: type, builder: Builder, given: Mapping[str, Any]) -> None:
     """Raises for a parameter that has neither a value nor a default."""
     for name, parameter in inspect.signature(builder).parameters.items():
-        if (
-            parameter.default is parameter.empty
-            and {name} <= builder_defaults(builder).keys() - given
-        ):
+        is_missing = name in builder_defaults(builder) and name not in given
+        if is_missing and parameter.default is parameter.empty:
             must = "be given: the builder has no default for it"
             raise invalid(kind.__name__, name, must, f"no {name}")
 
@@ -193,7 +186,9 @@ def _arguments() -> dict[str, Any]:
     """Returns what `build_and_fit` and `fit` take, save data, with its default."""
     building, fitting = (inspect.signature(call).parameters for call in (build_and_fit, fit))
     names = {name: building[name].default for name in _OF_BUILDING}
-    names |= {name: fitting[name].default for name in fit_names() if name not in _OF_THE_DATA}
+    names |= {
+        name: fitting[name].default for name in arguments_of_fit() if name not in _OF_THE_DATA
+    }
     return names | {"verbose": 0}  # A search makes many fits, of which none is looked at.
 
 

@@ -1,7 +1,6 @@
 """A model builder and a space as what Keras Tuner searches, trained by `kerastrain.fit`."""
 
 import contextlib
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from kerastrain.models import Builder
 from kerastrain.records import PER_EPOCH_FACTS, History
 from kerastrain.search.parameters import Routed, routed
 from kerastrain.search.spaces import ASpace, Space, space_of
-from kerastrain.training import fit, generators_left_alone
+from kerastrain.training import arguments_of_fit, fit, generators_left_alone
 
 _OF_BUILDING = (
     *("a_layer", "learning_rate", "metrics", "optimizer", "task"),
@@ -23,7 +22,7 @@ _OF_BUILDING = (
 )
 """The arguments of `build_and_fit` that decide on the model."""
 
-_OF_FIT = [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
+_OF_FIT = arguments_of_fit()
 """Those that train it."""
 
 _FUNCTION = "hypermodel"

@@ -23,11 +23,11 @@ from kerastrain.search.estimator_parameters import (
     BuilderParameters,
     builder_defaults,
     check_complete,
-    fit_names,
 )
 from kerastrain.search.parameters import as_python
 from kerastrain.search.predictions import outputs_of, units_of
 from kerastrain.search.seeds import built_from, seed_of_pass, seeded
+from kerastrain.training import arguments_of_fit
 
 _COMPILING = ("optimizer", "learning_rate", "metrics")
 _ONE_PASS = {
@@ -149,7 +149,7 @@ class KerasEstimator(BuilderParameters):
     def _call(self, now: Mapping[str, Any]) -> tuple[Builder, dict[str, Any], dict[str, Any]]:
         """Returns the builder, its parameters, and our arguments, with those of this call."""
         for name in now:
-            one_of(self._named("fit"), "fit_arguments", name, fit_names())
+            one_of(self._named("fit"), "fit_arguments", name, arguments_of_fit())
         name = type(self).__name__
         builder = builder_of(self.build_model, function=name, argument="build_model")
         params, arguments = self.divided()

@@ -1,13 +1,15 @@
-"""Where the parameters of a search go: to the builder, or to the call that trains its model."""
+"""What a run of a search is told: the builder's parameters, and the training call's arguments."""
 
 import dataclasses
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from kerastrain._checks import invalid, nearest, show
+from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of
 from kerastrain.training import build_and_fit, fit
 
@@ -61,6 +63,20 @@ def routed(
             raise _nobody_knows(name, theirs, ours, function, argument)
         (found.params if is_theirs else found.arguments)[name] = as_python(value)
     return found
+
+
+def watched_for(
+    metric: str, mode: str, arguments: Mapping[str, Any], *watchers: keras.callbacks.Callback
+) -> dict[str, Any]:
+    """Returns the arguments of a run whose metric decides, and which callbacks of ours watch.
+
+    The user's callbacks are copied. An `EarlyStopping` among them, or a `monitor`, decides on the
+    best epoch in place of the metric.
+    """
+    users = keras.tree.flatten(copies(arguments.get("callbacks") or ()))
+    stops_early = any(isinstance(one, keras.callbacks.EarlyStopping) for one in users)
+    decides = {} if stops_early or "monitor" in arguments else {"monitor": metric, "mode": mode}
+    return {**arguments, **decides, "callbacks": [*users, *watchers]}
 
 
 def arguments_of_training() -> list[str]:

@@ -122,6 +122,7 @@ def plan_of(
 
 
 def _check_names(job: Job, space: Space) -> None:
+    """Raises for what nobody takes, or what is decided twice; `epochs` has a default to replace."""
     allowed = sorted(set(arguments_of_training()) - set(_DECIDED))
     for name in job.arguments:
         one_of("search", "arguments", name, allowed)
@@ -131,7 +132,7 @@ def _check_names(job: Job, space: Space) -> None:
         if name in _DECIDED and name in found.arguments:
             must = f"not hold what the search itself decides ({', '.join(map(repr, _DECIDED))})"
             raise invalid("search", "space", must, repr(name))
-        if name in job.params or (name in job.arguments and name not in ("epochs",)):
+        if name in job.params or (name in job.arguments and name != "epochs"):
             must = "not hold what is given as the same for all trials"
             raise invalid("search", "space", must, f"{name!r} in both")
 
@@ -195,7 +196,7 @@ def _above_0(argument: str, value: Any) -> float | None:
 
 def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
     count = whole_number("search", "jobs", jobs, least=1)
-    is_apart = count > 1 or limits != Limits()
+    is_apart = threads_of(count, limits) is not None
     if is_apart and any(
         is_stream(part) for part in (job.data, job.arguments.get("validation_data"))
     ):
@@ -222,14 +223,13 @@ def _test_rows(test_data: Any, data: Any) -> Any:
 
 
 def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:
-    given = {**job.arguments}
     return {
         "sampler": plain(sampler),
         "pruner": plain("none" if pruner is None else pruner),
         "folds": plain(job.folds),
-        "arguments": plain(given),
+        "arguments": plain(dict(job.arguments)),
         "params": plain(dict(job.params)),
-        "objects": [n for n, value in {**given, **job.params}.items() if not is_plain(value)],
+        "objects": [n for n, v in {**job.arguments, **job.params}.items() if not is_plain(v)],
     }
 
 

@@ -81,15 +81,17 @@ def refit_job(trial: Trial, job: Job, *, threads: int | None) -> Trained:
         KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
     """
     parts = routed(job.builder, trial.params, function="refit", argument="result")
-    # A run that changed its way in the course of it is repeated as it went.
-    speed = {"speed": trial.histories[0].speed} if trial.histories[0].speed else {}
     if job.folds is not None:
         trained = _on_all_rows(trial, job, parts)
-    elif threads is None:
-        trained = trained_once(job, parts, job.data, seed=trial.seed, **speed)
     else:
-        parts = dataclasses.replace(parts, arguments={**parts.arguments, **speed})
-        trained = _in_a_process(trial, job, parts, threads)
+        # A run that changed its way in the course of it is repeated as it went.
+        ways = trial.histories[0].speed
+        again = {**parts.arguments, **({"speed": ways} if ways else {})}
+        parts = dataclasses.replace(parts, arguments=again)
+        if threads is None:
+            trained = trained_once(job, parts, job.data, seed=trial.seed)
+        else:
+            trained = _in_a_process(trial, job, parts, threads)
     if trained.history.stop_reason == "interrupted":
         raise KeyboardInterrupt
     return trained

@@ -20,7 +20,7 @@ from kerastrain.search.refits import refit_job
 from kerastrain.search.spaces import ASpace
 from kerastrain.search.studies import Book, opened
 from kerastrain.search.trials import Job, Outcome, unpacked_model
-from kerastrain.search_records import SearchResult
+from kerastrain.search_records import SearchResult, is_better
 
 _HOPELESS = 5
 """Trials that fail, one after the other from the first on, until the search is given up."""
@@ -227,8 +227,8 @@ class _Hunt:
 
     def _note(self, number: int, state: str, value: float, model: Any) -> None:
         self._has_seen_better = self._has_seen_better or state != "failed"
-        sign = 1 if self._plan.job.mode == "min" else -1
-        if state == "complete" and (self._best is None or sign * value < sign * self._best[1]):
+        best = None if self._best is None else self._best[1]
+        if state == "complete" and is_better(value, best, self._plan.job.mode):
             self._best, self._model = (number, value), model
 
     def _is_late(self) -> bool:

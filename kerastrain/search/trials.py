@@ -5,16 +5,17 @@ import math
 import pickle
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from kerastrain.callbacks import copies, known_monitor
+from kerastrain.callbacks import known_monitor
 from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.folds import folds_of
-from kerastrain.search.parameters import Routed
+from kerastrain.search.parameters import Routed, watched_for
+from kerastrain.search_records import is_better
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 Report = Callable[[int, float | None], str]
@@ -87,8 +88,8 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     trained: list[Trained] = []
     try:
         for data in [job.data] if job.folds is None else folds_of(job.data, job.folds, seed=seed):
-            callbacks = [watch.callback()]
-            trained.append(trained_once(job, routed, data, seed=seed, callbacks=callbacks))
+            watchers = [_Watcher(watch)]
+            trained.append(trained_once(job, routed, data, seed=seed, watchers=watchers))
             if trained[-1].history.stop_reason == "interrupted":
                 raise KeyboardInterrupt
             watch.end_fold(trained[-1].history)
@@ -110,17 +111,13 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     return Outcome("complete", value, _since(start), "", histories, model)
 
 
-def trained_once(job: Job, routed: Routed, data: Any, *, seed: int, **more: Any) -> Trained:
-    """Trains one model of a job; `more` goes before what the job says."""
+def trained_once(
+    job: Job, routed: Routed, data: Any, *, seed: int, watchers: Sequence[Any] = ()
+) -> Trained:
+    """Trains one model of a job, on all of its data or on a fold; callbacks of ours watch it."""
     arguments = {**job.arguments, **routed.arguments}
-    arguments["callbacks"] = [
-        *keras.tree.flatten(copies(arguments.get("callbacks") or ())),
-        *more.pop("callbacks", ()),
-    ]
-    users = arguments["callbacks"]
-    if not any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in users):
-        arguments |= {"monitor": job.metric, "mode": job.mode}
-    arguments |= {"params": {**job.params, **routed.params}, "seed": seed, "verbose": 0, **more}
+    arguments = watched_for(job.metric, job.mode, arguments, *watchers)
+    arguments |= {"params": {**job.params, **routed.params}, "seed": seed, "verbose": 0}
     # A seed that is given goes to Python's and NumPy's generators too, from which others may draw.
     with generators_left_alone():
         return build_and_fit(job.builder, data, **arguments)
@@ -128,8 +125,8 @@ def trained_once(job: Job, routed: Routed, data: Any, *, seed: int, **more: Any)
 
 def with_packed_model(outcome: Outcome, mode: str, best: float | None) -> Outcome:
     """Makes an outcome ready to travel: its model as bytes, if it beats the best one so far."""
-    is_best = best is None or (outcome.value < best if mode == "min" else outcome.value > best)
-    packed = _packed(outcome.model) if outcome.model is not None and is_best else None
+    is_wanted = outcome.model is not None and is_better(outcome.value, best, mode)
+    packed = _packed(outcome.model) if is_wanted else None
     return dataclasses.replace(outcome, model=packed)
 
 
@@ -190,10 +187,6 @@ class _Watch:
         """The mean over the folds of the best epoch's value; NaN if one has none."""
         return statistics.fmean(self._finished) if self._finished else math.nan
 
-    def callback(self) -> keras.callbacks.Callback:
-        """Returns what watches one fold."""
-        return _Watcher(self)
-
     def end_epoch(self, logs: Mapping[str, Any]) -> bool:
         """Takes in an epoch; tells whether to stop."""
         self._name = self._name_in(logs)
@@ -220,6 +213,8 @@ class _Watch:
 
 
 class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells a watch of the epochs of one fold."""
+
     def __init__(self, watch: _Watch) -> None:
         super().__init__()
         self._watch = watch
