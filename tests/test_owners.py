@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kerastrain.search import owners
+from kerastrain import _owners as owners
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who is at work on a trial: a search in this process, or in another one that may have died."""
+"""Who is at work on a trial or a run: this process, or another one that may have died."""
 
 import functools
 import os
@@ -7,23 +7,23 @@ import platform
 import uuid
 
 _at_work: set[str] = set()
-"""The searches of this process that go on."""
+"""The owners in this process that go on."""
 
 
 def here() -> str:
-    """Returns a new name for a search in this process, which says where it is."""
+    """Returns a new name for a search or a fit in this process, which says where it is."""
     owner = f"{_place()} {os.getpid()} {_birth(os.getpid())} {uuid.uuid4().hex[:8]}"
     _at_work.add(owner)
     return owner
 
 
 def leave(owner: str) -> None:
-    """Notes that a search of this process has ended."""
+    """Notes that an owner in this process has ended."""
     _at_work.discard(owner)
 
 
 def is_gone(owner: str) -> bool:
-    """Tells whether a search has ended, for sure: one on another machine is taken for alive.
+    """Tells whether an owner has ended, for sure: one on another machine is taken for alive.
 
     Example:
         >>> mine = here()
