@@ -21,6 +21,7 @@ RANKS = {
     "_owners": 0,
     "_record_files": 0.5,
     "_state_files": 0.7,
+    "_generations": 0.8,
     "_progress_text": 0,
     "_data_files": 1,
     "metrics": 1,
@@ -198,7 +199,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
 
 
-KEEPERS = ["_checks", "_files", "_owners", "_progress_text", "_state_files"]
+KEEPERS = ["_checks", "_files", "_generations", "_owners", "_progress_text", "_state_files"]
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records"),
