@@ -91,13 +91,14 @@ def _put(temporary: pathlib.Path, path: pathlib.Path) -> None:
     except OSError as error:
         if error.errno not in _NO_RENAMING:
             raise
-        path.unlink(missing_ok=True)  # A link in its place would be followed.
+        if path.is_symlink():  # Which would be followed.
+            path.unlink()
         _copy(temporary, path)
 
 
 def _copy(temporary: pathlib.Path, path: pathlib.Path) -> None:
     try:
-        with temporary.open("rb") as source, path.open("xb") as target:
+        with temporary.open("rb") as source, path.open("wb") as target:
             shutil.copyfileobj(source, target, 2**20)
             target.flush()
             os.fsync(target.fileno())

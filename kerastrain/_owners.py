@@ -41,6 +41,23 @@ def is_gone(owner: str) -> bool:
     return not _is_alive(int(pid)) or _birth(int(pid)) != birth
 
 
+def is_at_work(owner: str) -> bool:
+    """Tells whether an owner goes on, for sure: it is here, and no other has got its number."""
+    place, pid, birth, _ = owner.rsplit(" ", 3)
+    is_traced = birth != "-" or int(pid) == os.getpid()
+    return place == _place() and is_traced and not is_gone(owner)
+
+
+@functools.cache
+def boot() -> str:
+    """Returns what tells one start of a machine from another, and machines from their copies."""
+    try:
+        path = pathlib.Path("/proc/sys/kernel/random/boot_id")
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return "-"
+
+
 @functools.cache
 def _place() -> str:
     """Returns what tells where a process has its number: machines and containers share names."""
@@ -70,4 +87,5 @@ def _birth(pid: int) -> str:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "-"
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "-" if fields[0] in "ZX" else fields[19]  # One that has died has no birth any more.

@@ -22,6 +22,7 @@ RANKS = {
     "_record_files": 0.5,
     "_state_files": 0.7,
     "_generations": 0.8,
+    "_run_lock": 0.8,
     "_progress_text": 0,
     "_data_files": 1,
     "metrics": 1,
@@ -199,7 +200,10 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
 
 
-KEEPERS = ["_checks", "_files", "_generations", "_owners", "_progress_text", "_state_files"]
+KEEPERS = [
+    *("_checks", "_files", "_generations", "_owners", "_progress_text", "_run_lock"),
+    "_state_files",
+]
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records"),
