@@ -22,6 +22,7 @@ RANKS = {
     "_record_files": 0.5,
     "_state_files": 0.7,
     "_generations": 0.8,
+    "_model_archives": 0.7,
     "_run_lock": 0.8,
     "_progress_text": 0,
     "_data_files": 1,
@@ -233,8 +234,8 @@ def test_one_module_asks_for_what_lies_there_where_it_can_do_without():
 
 def test_nothing_is_imported_that_nobody_installs():
     needed = {"keras", "matplotlib", "numpy", "rich", "tensorflow"}
-    # IPython is there where there is a notebook, and ml_dtypes where there is Keras.
-    allowed = needed | {"IPython", "kerastrain", "ml_dtypes"} | set(sys.stdlib_module_names)
+    # IPython is there where there is a notebook, and h5py and ml_dtypes where there is Keras.
+    allowed = needed | {"IPython", "h5py", "kerastrain", "ml_dtypes"} | set(sys.stdlib_module_names)
     core = [module for module in MODULES if not module.startswith("search.")]
     assert {name.split(".")[0] for module in core for name in imports_of(module)} <= allowed
 
