@@ -16,6 +16,7 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 
 from kerastrain._checks import show
+from kerastrain._memory import free_memory
 from kerastrain._record_files import UnreadableError
 
 _CONFIG = "config.json"
@@ -49,7 +50,20 @@ def check_archive(path: pathlib.Path, *, may_run_code: bool = False) -> None:
         if not may_run_code:
             _check_code(config)
         if _WEIGHTS in archive.namelist():
-            _check_weights(io.BytesIO(_read(archive, _WEIGHTS)))
+            check_weights(io.BytesIO(_read(archive, _WEIGHTS)))
+
+
+def check_weights(content: io.BytesIO | pathlib.Path) -> None:
+    """Raises if weights, in a file of HDF5, aren't all there, at their size.
+
+    Raises:
+        UnreadableError: The message completes "path=..., ".
+    """
+    try:
+        with h5py.File(content, "r") as file:
+            _check_group(file)
+    except _BROKEN as error:
+        raise UnreadableError("whose weights are broken") from error
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:
@@ -79,7 +93,7 @@ def _check_sizes(archive: zipfile.ZipFile, packed: int) -> None:
     if _is_bomb(whole, packed):  # Members may overlap.
         raise UnreadableError(f"which unpacks to {_size(whole)} from {_size(packed)}")
     free = free_memory()
-    if free is not None and whole > free:
+    if whole > free:
         raise UnreadableError(f"which unpacks to {_size(whole)}, where {_size(free)} are free")
 
 
@@ -87,17 +101,8 @@ def _is_bomb(size: int, packed: int) -> bool:
     return size > _LARGE and size > _PROPORTION * packed
 
 
-def _size(count: int) -> str:
+def _size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.1f} MB"
-
-
-def free_memory() -> int | None:
-    """Returns how many bytes of memory are free, where the system tells."""
-    try:
-        text = pathlib.Path("/proc/meminfo").read_text(encoding="ascii")
-        return int(text.partition("MemAvailable:")[2].split()[0]) * 1024
-    except (OSError, LookupError, ValueError):
-        return None
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -144,14 +149,6 @@ def _parts(config: dict[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]
 
 
 # Weights.
-
-
-def _check_weights(content: io.BytesIO) -> None:
-    try:
-        with h5py.File(content, "r") as file:
-            _check_group(file)
-    except _BROKEN as error:
-        raise UnreadableError(f"whose {_WEIGHTS} is broken") from error
 
 
 def _check_group(file: Any) -> None:

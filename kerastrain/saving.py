@@ -12,7 +12,7 @@ import keras
 
 from kerastrain._checks import invalid
 from kerastrain._files import replacing
-from kerastrain._model_archives import check_archive
+from kerastrain._model_archives import check_archive, check_weights
 from kerastrain._record_files import UnreadableError
 from kerastrain.models import model_checked
 
@@ -113,7 +113,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
         path: A ".weights.h5" file.
 
     Raises:
-        ValueError: If there is no such file, the suffix is another, or the weights don't fit.
+        ValueError: If there is no such file, the suffix is another, the weights don't fit, or they
+            lie in other files.
 
     Example:
         >>> import tempfile
@@ -126,6 +127,11 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
         _checked(path, _WEIGHTS, function="load_weights", what="weights"), "load_weights"
     )
     before = model_checked("load_weights", model).get_weights()
+    try:
+        check_weights(path)
+    except UnreadableError as error:
+        received = f"path={os.fspath(path)!r}, {error}"
+        raise invalid("load_weights", "path", "be a file of save_weights", received) from error
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:

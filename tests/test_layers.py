@@ -22,6 +22,7 @@ RANKS = {
     "_record_files": 0.5,
     "_state_files": 0.7,
     "_generations": 0.8,
+    "_memory": 0,
     "_model_archives": 0.7,
     "_run_lock": 0.8,
     "_progress_text": 0,
@@ -202,8 +203,8 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
 
 
 KEEPERS = [
-    *("_checks", "_files", "_generations", "_owners", "_progress_text", "_run_lock"),
-    "_state_files",
+    *("_checks", "_files", "_generations", "_memory", "_model_archives", "_owners"),
+    *("_progress_text", "_run_lock", "_state_files"),
 ]
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
