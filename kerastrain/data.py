@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 import numbers
-import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastrain._checks import invalid, show
+from kerastrain._memory import free_memory
 
 Arrays = Any
 """One array, or a tuple, list or dict of arrays with one row each per sample."""
@@ -221,16 +221,7 @@ def as_keras_has_it(array: np.ndarray) -> np.ndarray:
 
 
 def _fit_in_memory(arrays: list[np.ndarray]) -> bool:
-    return sum(array.nbytes for array in arrays) <= _free_memory() / 2
-
-
-def _free_memory() -> float:
-    """Returns the bytes that a program can still have; infinity where that isn't told."""
-    try:
-        lines = pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(1024.0 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return math.inf
+    return sum(array.nbytes for array in arrays) <= free_memory() / 2
 
 
 def _at(arrays: Arrays, positions: np.ndarray) -> Arrays:

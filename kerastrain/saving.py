@@ -6,13 +6,14 @@ and moved into place, so that a crash never leaves half a model.
 
 import os
 import pathlib
-import zipfile
 from typing import Any
 
 import keras
 
 from kerastrain._checks import invalid
 from kerastrain._files import replacing
+from kerastrain._model_archives import check_archive, check_weights
+from kerastrain._record_files import UnreadableError
 from kerastrain.models import model_checked
 
 _MODEL = ".keras"
@@ -54,7 +55,7 @@ def load_model(path: str | os.PathLike[str], **arguments: Any) -> keras.Model:
 
     Raises:
         ValueError: If there is no such file, the suffix is another, the file is no saved model, or
-            it would run code.
+            it would do more than load one: run code, write or read other files, or fill the memory.
 
     Example:
         >>> import tempfile
@@ -65,14 +66,13 @@ def load_model(path: str | os.PathLike[str], **arguments: Any) -> keras.Model:
     path = _existing(
         _checked(path, _MODEL, function="load_model", what="a whole model"), "load_model"
     )
-    if not zipfile.is_zipfile(path):
-        received = f"path={os.fspath(path)!r}, which is no zip archive"
-        raise invalid("load_model", "path", "be a file of save_model", received)
+    settings = {"safe_mode": True, **arguments}
     try:
-        return keras.saving.load_model(path, **{"safe_mode": True, **arguments})
-    except KeyError as error:
-        received = f"path={os.fspath(path)!r}, a zip archive of something else"
+        check_archive(path, may_run_code=not settings["safe_mode"])
+    except UnreadableError as error:
+        received = f"path={os.fspath(path)!r}, {error}"
         raise invalid("load_model", "path", "be a file of save_model", received) from error
+    return keras.saving.load_model(path, **settings)
 
 
 def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> pathlib.Path:
@@ -113,7 +113,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
         path: A ".weights.h5" file.
 
     Raises:
-        ValueError: If there is no such file, the suffix is another, or the weights don't fit.
+        ValueError: If there is no such file, the suffix is another, the weights don't fit, or they
+            lie in other files.
 
     Example:
         >>> import tempfile
@@ -126,6 +127,11 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> keras.Mode
         _checked(path, _WEIGHTS, function="load_weights", what="weights"), "load_weights"
     )
     before = model_checked("load_weights", model).get_weights()
+    try:
+        check_weights(path)
+    except UnreadableError as error:
+        received = f"path={os.fspath(path)!r}, {error}"
+        raise invalid("load_weights", "path", "be a file of save_weights", received) from error
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:

@@ -18,7 +18,13 @@ RANKS = {
     "_checks": 0,
     "_axes": 0.5,
     "_files": 0,
+    "_owners": 0,
     "_record_files": 0.5,
+    "_state_files": 0.7,
+    "_generations": 0.8,
+    "_memory": 0,
+    "_model_archives": 0.7,
+    "_run_lock": 0.8,
     "_progress_text": 0,
     "_data_files": 1,
     "metrics": 1,
@@ -67,7 +73,6 @@ RANKS = {
     "search.parameters": 5.5,
     "search.adapters": 6,
     "surfaces": 0.5,
-    "search.owners": 0,
     "search.storages": 0.5,
     "search.samplers": 6.2,
     "search.folds": 6,
@@ -197,14 +202,18 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
 
 
+KEEPERS = [
+    *("_checks", "_files", "_generations", "_memory", "_model_archives", "_owners"),
+    *("_progress_text", "_run_lock", "_state_files"),
+]
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records"),
 ]
 
 
-@pytest.mark.parametrize("module", ["_checks", "_files", "_progress_text", *READERS])
-def test_what_reads_records_knows_no_keras(module):
+@pytest.mark.parametrize("module", [*KEEPERS, *READERS])
+def test_what_reads_records_or_keeps_files_knows_no_keras(module):
     assert packages_of(module).isdisjoint({"keras", "tensorflow"})
 
 
@@ -226,8 +235,8 @@ def test_one_module_asks_for_what_lies_there_where_it_can_do_without():
 
 def test_nothing_is_imported_that_nobody_installs():
     needed = {"keras", "matplotlib", "numpy", "rich", "tensorflow"}
-    # IPython is there where there is a notebook.
-    allowed = needed | {"IPython", "kerastrain"} | set(sys.stdlib_module_names)
+    # IPython is there where there is a notebook, and h5py and ml_dtypes where there is Keras.
+    allowed = needed | {"IPython", "h5py", "kerastrain", "ml_dtypes"} | set(sys.stdlib_module_names)
     core = [module for module in MODULES if not module.startswith("search.")]
     assert {name.split(".")[0] for module in core for name in imports_of(module)} <= allowed
 

@@ -14,9 +14,9 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from kerastrain import _owners
 from kerastrain._checks import invalid, show
 from kerastrain._record_files import to_json
-from kerastrain.search import owners
 from kerastrain.search.plans import Plan
 from kerastrain.search.samplers import sampler_of
 from kerastrain.search.spaces import Space
@@ -49,7 +49,7 @@ class Book:
     def __init__(self, study: Any, space: Space, *, seed: int, trials: int) -> None:
         self._study, self._space, self.seed = study, space, seed
         self._most = trials
-        self._owner = owners.here()
+        self._owner = _owners.here()
         self._mark = _OWNER + self._owner
 
     def ask(self) -> Any:
@@ -117,7 +117,7 @@ class Book:
 
     def close(self) -> None:
         """Leaves what still runs to whoever goes on with the search."""
-        owners.leave(self._owner)
+        _owners.leave(self._owner)
 
     def _kept(self, *states: TrialState) -> list[Any]:
         trials = self._study.get_trials(deepcopy=False, states=states)
@@ -140,7 +140,7 @@ class Book:
         """Takes a trial, and gives it back where another process does so at the same moment."""
         trial.set_user_attr(self._mark, True)
         now = self._study.get_trials(deepcopy=False)[trial.number]
-        if all(owners.is_gone(owner) for owner in _owners_of(now) - {self._owner}):
+        if all(_owners.is_gone(owner) for owner in _owners_of(now) - {self._owner}):
             return True
         trial.set_user_attr(self._mark, False)
         return False
@@ -165,7 +165,7 @@ class Book:
 def _is_left(trial: Any) -> bool:
     """Tells whether all who were at a trial have ended."""
     found = _owners_of(trial)
-    return bool(found) and all(map(owners.is_gone, found))
+    return bool(found) and all(map(_owners.is_gone, found))
 
 
 def _owners_of(trial: Any) -> set[str]:

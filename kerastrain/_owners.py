@@ -1,4 +1,4 @@
-"""Who is at work on a trial: a search in this process, or in another one that may have died."""
+"""Who is at work on a trial or a run: this process, or another one that may have died."""
 
 import functools
 import os
@@ -7,23 +7,23 @@ import platform
 import uuid
 
 _at_work: set[str] = set()
-"""The searches of this process that go on."""
+"""The owners in this process that go on."""
 
 
 def here() -> str:
-    """Returns a new name for a search in this process, which says where it is."""
+    """Returns a new name for a search or a fit in this process, which says where it is."""
     owner = f"{_place()} {os.getpid()} {_birth(os.getpid())} {uuid.uuid4().hex[:8]}"
     _at_work.add(owner)
     return owner
 
 
 def leave(owner: str) -> None:
-    """Notes that a search of this process has ended."""
+    """Notes that an owner in this process has ended."""
     _at_work.discard(owner)
 
 
 def is_gone(owner: str) -> bool:
-    """Tells whether a search has ended, for sure: one on another machine is taken for alive.
+    """Tells whether an owner has ended, for sure: one on another machine is taken for alive.
 
     Example:
         >>> mine = here()
@@ -39,6 +39,23 @@ def is_gone(owner: str) -> bool:
     if int(pid) == os.getpid() and birth == _birth(os.getpid()):
         return owner not in _at_work
     return not _is_alive(int(pid)) or _birth(int(pid)) != birth
+
+
+def is_at_work(owner: str) -> bool:
+    """Tells whether an owner goes on, for sure: it is here, and no other has got its number."""
+    place, pid, birth, _ = owner.rsplit(" ", 3)
+    is_traced = birth != "-" or int(pid) == os.getpid()
+    return place == _place() and is_traced and not is_gone(owner)
+
+
+@functools.cache
+def boot() -> str:
+    """Returns what tells one start of a machine from another, and machines from their copies."""
+    try:
+        path = pathlib.Path("/proc/sys/kernel/random/boot_id")
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return "-"
 
 
 @functools.cache
@@ -70,4 +87,5 @@ def _birth(pid: int) -> str:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "-"
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "-" if fields[0] in "ZX" else fields[19]  # One that has died has no birth any more.

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kerastrain.search import owners
+from kerastrain import _owners as owners
 
 
 @pytest.fixture
@@ -54,6 +54,41 @@ def test_a_process_that_has_the_number_of_one_that_ended_is_told_from_it(owner):
         pytest.skip("this system doesn't tell when a process began")
     assert owners.is_gone(changed(owner, birth="12"))
     assert owners.is_gone(changed(owner, pid=str(os.getppid()), birth="12"))
+
+
+def test_a_process_that_died_and_that_nobody_asked_after_is_gone(owner):
+    if not os.path.exists("/proc/self/stat"):
+        pytest.skip("this system doesn't tell that a process has died")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        there = changed(owner, pid=str(process.pid), birth=owners._birth(process.pid))
+        assert not owners.is_gone(there)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert owners.is_gone(there)
+
+
+def test_what_is_at_work_for_sure_is_here_and_has_its_birth(owner):
+    parent = changed(owner, pid=str(os.getppid()), birth=owners._birth(os.getppid()))
+    assert owners.is_at_work(owner)
+    assert owners.is_at_work(parent) == os.path.exists("/proc/self/stat")
+    assert not owners.is_at_work(changed(parent, birth="-"))
+    assert not owners.is_at_work(changed(parent, place="elsewhere"))
+    assert not owners.is_at_work(changed(owner, pid=pid_that_has_ended()))
+
+
+def test_a_start_of_the_machine_has_a_name_where_the_system_gives_it_one(monkeypatch):
+    if os.path.exists("/proc/sys/kernel/random/boot_id"):
+        assert len(owners.boot()) == 36
+
+    def nothing(*arguments, **keywords):
+        raise OSError
+
+    monkeypatch.setattr(owners.pathlib.Path, "read_text", nothing)
+    owners.boot.cache_clear()
+    try:
+        assert owners.boot() == "-"
+    finally:
+        owners.boot.cache_clear()
 
 
 def test_one_on_another_machine_is_taken_for_alive(owner):
