@@ -65,25 +65,29 @@ def first_loss(loss: float, y: np.ndarray, head: Head | None, kind: Loss | None)
     )
 
 
-def not_overfitted(rows: int, steps: int, before: float, after: float, optimizer: str) -> Finding:
-    """One batch couldn't be learnt by heart, at the optimizer's rate nor with Adam's help."""
+def not_overfitted(
+    rows: int, steps: tuple[int, int], losses: tuple[float, float], optimizer: str
+) -> Finding:
+    """One batch couldn't be learnt by heart, by the model's own optimizer nor by Adam."""
     return warning(
         "not-overfitted",
         "model",
-        f"`model` couldn't learn one batch of {rows} rows by heart: {steps} steps of {optimizer}, "
-        f"and as many of Adam at 0.01, brought its loss from {before:.3g} to {after:.3g}: look "
-        "whether x and y belong together row by row, take a larger model, and less dropout and "
-        "regularisation until it can.",
+        f"`model` couldn't learn one batch of {rows} rows by heart: {steps[0]} steps of "
+        f"{optimizer}, and from the start again {steps[1]} of Adam at 0.01, brought its loss from "
+        f"{losses[0]:.3g} to {losses[1]:.3g}: look whether x and y belong together row by row, "
+        "take a larger model, and less dropout and regularisation until it can.",
     )
 
 
-def slow_rate(rows: int, steps: int, losses: tuple[float, float, float], optimizer: str) -> Finding:
-    """Adam at 0.01 learnt by heart what the model's own optimizer didn't."""
+def slow_rate(
+    rows: int, steps: tuple[int, int], losses: tuple[float, float, float], optimizer: str
+) -> Finding:
+    """Adam at 0.01 learnt by heart what the model's own optimizer hardly began with."""
     before, own, after = losses
     return warning(
         "slow-rate",
         "model",
-        f"{steps} steps of {optimizer} on one batch of {rows} rows brought the loss from "
-        f"{before:.3g} to {own:.3g}, and as many of Adam at 0.01 to {after:.3g}: take the rate "
+        f"{steps[0]} steps of {optimizer} on one batch of {rows} rows brought the loss from "
+        f"{before:.3g} to {own:.3g}, and {steps[1]} of Adam at 0.01 to {after:.3g}: take the rate "
         "that lr_find(model, x, y) suggests, and scale large targets.",
     )

@@ -26,7 +26,7 @@ from kerastrain._check_parts import (
 )
 from kerastrain._checks import flag, seed_number, whole_number
 from kerastrain._data_checks import DataChecks
-from kerastrain._first_steps import STEPS, Overfit, loss_of, outputs_of, overfit
+from kerastrain._first_steps import HELPED_STEPS, STEPS, Overfit, loss_of, outputs_of, overfit
 from kerastrain._model_facts import ModelFacts, facts_of
 from kerastrain.check_records import Finding, Report, error
 from kerastrain.data import Rows
@@ -36,6 +36,7 @@ from kerastrain.tasks import check_agreement, class_of_each_row
 _SAMPLE = 4_096
 """Rows that tell what a column is like; what all rows have to show is confirmed in all."""
 
+_RANGED = 1_024
 _PREDICTED = 256
 _OVERFITTED = 32
 
@@ -219,7 +220,7 @@ class _Look:
             return
         looks = [splits.rows_in_both(x, held_out, _looked_at(training))]
         if x.dtype != object and held_out.dtype != object and self._facts.vocabulary is None:
-            sample, other = x[self._sampled(len(x))], held_out[self._sampled(len(held_out))]
+            sample, other = (a[self._sampled(len(a), _RANGED)] for a in (x, held_out))
             names = (training.names[0], validation.names[0])
             looks.append(splits.other_range(sample, other, names))
         yield from filter(None, looks)
@@ -309,16 +310,17 @@ class _Look:
             return None
         size = min(self._batch_size, _OVERFITTED)
         batch = training.rows.take(self._sampled(len(y), size))
-        tried = overfit(self._model, batch, _best_constant(facts, batch.y))
+        chance, steps = _best_constant(facts, batch.y), (STEPS, HELPED_STEPS)
+        tried = overfit(self._model, batch, chance)
         if tried.done is False:
             found.append(
                 of_outputs.not_overfitted(
-                    len(batch), STEPS, tried.before, tried.after, facts.optimizer
+                    len(batch), steps, (tried.before, tried.after), facts.optimizer
                 )
             )
-        elif tried.done and tried.after != tried.own:
+        elif tried.done and tried.own > chance / 2:
             losses = (tried.before, tried.own, tried.after)
-            found.append(of_outputs.slow_rate(len(batch), STEPS, losses, facts.optimizer))
+            found.append(of_outputs.slow_rate(len(batch), steps, losses, facts.optimizer))
         return tried
 
     def _sampled(self, count: int, size: int = _SAMPLE) -> np.ndarray:
