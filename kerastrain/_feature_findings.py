@@ -83,7 +83,7 @@ def numbers_as_strings(array: np.ndarray, argument: str = "x") -> Finding | None
     texts = [cell for cell in cells if isinstance(cell, str | bytes)]
     if not texts or len(texts) < len(cells) / 2 or not all(map(_is_number, texts)):
         return None
-    shown = texts[0].decode() if isinstance(texts[0], bytes) else texts[0]
+    shown = texts[0].decode() if isinstance(texts[0], bytes) else str(texts[0])
     return error(
         "numbers-as-strings",
         argument,

@@ -103,8 +103,10 @@ def _trained(
 ) -> float:
     """Returns the lowest loss that some hundred steps came to."""
     parts = keras.tree.map_structure(tf.convert_to_tensor, batch.parts)
-    build_metrics(model, parts)
-    with _optimizer_of(model, optimizer), preserved(model):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_optimizer_of(model, optimizer))
+        build_metrics(model, parts)  # It builds the optimizer too.
+        stack.enter_context(preserved(model))
         train_step: Any = model.train_step
 
         def steps() -> Any:

@@ -96,7 +96,7 @@ def in_order(labels: np.ndarray) -> Finding | None:
 
 def targets_in_order(y: np.ndarray) -> Finding | None:
     """Targets that only rise or only fall."""
-    steps = np.diff(y.reshape(-1)) if y.size == len(y) else np.zeros(0)
+    steps = np.diff(y.reshape(-1).astype(float)) if y.size == len(y) else np.zeros(0)
     if len(steps) < 19 or not steps.any() or not ((steps >= 0).all() or (steps <= 0).all()):
         return None
     return warning(

@@ -1,11 +1,26 @@
 """What a model's outputs before training tell; one function a finding, on plain arrays."""
 
 import math
+import re
 
 import numpy as np
 
 from kerastrain.check_records import Finding, error, warning
 from kerastrain.metrics import Head, Loss
+
+
+def not_run(rows: int, argument: str, exception: Exception) -> Finding:
+    """A layer raises."""
+    plain = re.sub(r"\x1b\[\d+m", "", str(exception))  # Keras prints it in bold.
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    # Keras begins with the layer, and says what was wrong in the next line.
+    what = next((line for line in lines if not line.startswith("Exception encountered")), "")
+    return error(
+        "not-run",
+        "model",
+        f"`model` can't be run on {rows:,} rows of `{argument}` ({type(exception).__name__}: "
+        f"{what.rstrip('.')}): look at the layer that raises this, with model.predict({argument}).",
+    )
 
 
 def odd_outputs(outputs: np.ndarray) -> Finding | None:

@@ -21,7 +21,7 @@ def rows_in_both(x: np.ndarray, held_out: np.ndarray, looked_at: str = "") -> Fi
     Args:
         x: The training rows.
         held_out: The validation rows.
-        looked_at: Of what these are a sample, as words for the sentence.
+        looked_at: Of which rows these are all, as words for the sentence, where not of all.
     """
     if x.shape[1:] != held_out.shape[1:] or x.dtype != held_out.dtype:
         return None
@@ -30,12 +30,13 @@ def rows_in_both(x: np.ndarray, held_out: np.ndarray, looked_at: str = "") -> Fi
         return None
     grade = error if len(found) > len(held_out) / 2 else warning
     stand = "stands" if len(found) == 1 else "stand"
+    where = looked_at or f" (validation row {found[0]:,} is training row {there[0]:,})"
     return grade(
         "rows-in-both",
         "validation_data",
         f"{len(found):,} of {len(held_out):,} validation rows {stand} among the training rows too"
-        f"{looked_at} (validation row {found[0]:,} is training row {there[0]:,}), so that "
-        "validation shows what was learnt by heart: take them out of one of the two.",
+        f"{where}, so that validation shows what was learnt by heart: take them out of "
+        "one of the two.",
     )
 
 
@@ -47,13 +48,13 @@ def rows_with_two_labels(x: np.ndarray, y: np.ndarray, looked_at: str = "") -> F
         return None
     first, second = before[differs][0], again[differs][0]
     count = int(differs.sum())
+    where = looked_at or f" (rows {first:,} and {second:,} are {y[first]} and {y[second]})"
     repeat = "1 row repeats" if count == 1 else f"{count:,} rows repeat"
     return warning(
         "rows-with-two-labels",
         "y",
-        f"{repeat} an earlier one with another label{looked_at} (rows {first:,} and {second:,} are "
-        f"{y[first]} and {y[second]}), and no model can be right about both: look at these rows, "
-        "and drop them or correct their labels.",
+        f"{repeat} an earlier one with another label{where}, and no model can be right about "
+        "both: look at these rows, and drop them or correct their labels.",
     )
 
 

@@ -28,7 +28,7 @@ from kerastrain._checks import flag, seed_number, whole_number
 from kerastrain._data_checks import DataChecks
 from kerastrain._first_steps import HELPED_STEPS, STEPS, Overfit, loss_of, outputs_of, overfit
 from kerastrain._model_facts import ModelFacts, facts_of
-from kerastrain.check_records import Finding, Report, error
+from kerastrain.check_records import Finding, Report
 from kerastrain.data import Rows
 from kerastrain.models import model_checked
 from kerastrain.tasks import check_agreement, class_of_each_row
@@ -286,13 +286,7 @@ class _Look:
         try:
             outputs = outputs_of(self._model, rows)
         except Exception as exception:  # Whatever a layer of the user's raises.
-            what = str(exception).strip().splitlines() or [""]
-            yield error(
-                "not-run",
-                "model",
-                f"`model` can't be run on {len(rows)} rows of `{training.names[0]}`: "
-                f"{type(exception).__name__}: {what[0].rstrip('.')}.",
-            )
+            yield of_outputs.not_run(len(rows), training.names[0], exception)
             return
         if not isinstance(outputs, np.ndarray):
             return
@@ -373,8 +367,8 @@ def _table(x: Any) -> np.ndarray | None:
 def _looked_at(part: Part) -> str:
     """Says of what the rows that were looked at are a part, where they aren't all."""
     if part.count is None:
-        return f" in the first {len(part.rows):,}"
-    return "" if len(part.rows) == part.count else f" in a sample of {len(part.rows):,}"
+        return f" (of the first {len(part.rows):,} rows)"
+    return "" if len(part.rows) == part.count else f" (of a sample of {len(part.rows):,} rows)"
 
 
 def _differ(rows: Rows) -> bool:
