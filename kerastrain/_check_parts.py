@@ -117,7 +117,9 @@ def _of_raw(value: Any, name: str) -> Iterator[Finding]:
         return
     for called, array in arrays:
         looks = [features.numbers_as_strings(array, called), features.lost_digits(array, called)]
-        if array.dtype.kind == "f" and not np.isfinite(array.sum()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_finite = array.dtype.kind != "f" or np.isfinite(array.sum())
+        if not is_finite:  # Or the sum is too large, in which case nothing is found.
             looks += [
                 features.missing_values(array, called),
                 features.infinite_values(array, called),
@@ -129,9 +131,9 @@ def _of_raw(value: Any, name: str) -> Iterator[Finding]:
 def _of_finite_rows(pair: tuple[Any, Any], names: tuple[str, str]) -> Part | None:
     """Returns the rows without NaN and infinity, of one input and one target."""
     x, y = (None if value is None else np.asarray(value) for value in pair)
-    good = np.ones(len(x) if x is not None else 0, dtype=bool)
+    good = np.ones(len(x) if x is not None and x.ndim else 0, dtype=bool)
     for array in (x, y):
-        if array is None or array.dtype.kind not in "biuf" or len(array) != len(good):
+        if array is None or array.dtype.kind not in "biuf" or array.shape[:1] != good.shape:
             return None
         if array.dtype.kind == "f":
             small = np.abs(array) <= np.finfo(np.float32).max

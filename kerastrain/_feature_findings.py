@@ -61,7 +61,8 @@ def lost_digits(array: np.ndarray, argument: str = "x") -> Finding | None:
         return None
     for column in range(min(array.shape[1], 1000)):
         values = array[:, column]
-        if np.abs(values).max(initial=0) < 2**24:  # Up to there, differences of 1 survive.
+        # Up to 2**24, differences of 1 survive; what float32 can't hold is said elsewhere.
+        if not 2**24 <= np.abs(values).max(initial=0) <= np.finfo(np.float32).max:
             continue
         before, after = len(np.unique(values)), len(np.unique(values.astype(np.float32)))
         if after < 0.9 * before:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import warnings
 from typing import Any
 
 import keras
@@ -168,7 +169,8 @@ def _metric_names(model: keras.Model) -> tuple[str, ...]:
     """Returns what each metric is called, "accuracy" or "BinaryAccuracy", as it was given."""
     config: Any = None
     # What the user made himself may have no settings; then nothing is said of it.
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of lambdas, which are saved nowhere here.
         config = model.get_compile_config() if model.compiled else None
     named = [_metric_name(part) for part in _leaves((config or {}).get("metrics"))]
     return tuple(name for name in named if name)

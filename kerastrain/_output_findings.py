@@ -11,15 +11,22 @@ from kerastrain.metrics import Head, Loss
 
 def not_run(rows: int, argument: str, exception: Exception) -> Finding:
     """A layer raises."""
-    plain = re.sub(r"\x1b\[\d+m", "", str(exception))  # Keras prints it in bold.
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    # Keras begins with the layer, and says what was wrong in the next line.
-    what = next((line for line in lines if not line.startswith("Exception encountered")), "")
     return error(
         "not-run",
         "model",
-        f"`model` can't be run on {rows:,} rows of `{argument}` ({type(exception).__name__}: "
-        f"{what.rstrip('.')}): look at the layer that raises this, with model.predict({argument}).",
+        f"`model` can't be run on {rows:,} rows of `{argument}` ({_said(exception)}): look at the "
+        f"layer that raises this, with model.predict({argument}).",
+    )
+
+
+def no_loss(y: tuple[int, ...], outputs: tuple[int, ...], exception: Exception) -> Finding:
+    """The loss can't be had of such targets and outputs."""
+    return error(
+        "no-loss",
+        "y",
+        f"The loss of {y[0]:,} rows can't be had of `y` with rows of shape {y[1:]} and outputs of "
+        f"shape {outputs[1:]} ({_said(exception)}): bring `y` to the shape of the outputs, or "
+        "without the last side for sparse_categorical_crossentropy.",
     )
 
 
@@ -106,3 +113,11 @@ def slow_rate(
         f"{before:.3g} to {own:.3g}, and {steps[1]} of Adam at 0.01 to {after:.3g}: take the rate "
         "that lr_find(model, x, y) suggests, and scale large targets.",
     )
+
+
+def _said(exception: Exception) -> str:
+    plain = re.sub(r"\x1b\[\d+m", "", str(exception))  # Keras prints it in bold.
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    # Keras begins with the layer, and says what was wrong in the next line.
+    what = next((line for line in lines if not line.startswith("Exception encountered")), "")
+    return f"{type(exception).__name__}: {what[:200].rstrip('.')}"

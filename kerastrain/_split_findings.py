@@ -101,10 +101,9 @@ def other_range(
     """
     if min(len(sample), len(held_out)) < 20 or sample.shape[1:] != held_out.shape[1:]:
         return None
-    if sample.ndim == 2 and sample.shape[1] < 49:
-        ours, theirs = sample, held_out
-    else:
-        ours, theirs = sample.reshape(-1, 1), held_out.reshape(-1, 1)
+    ours, theirs = sample.astype(float), held_out.astype(float)
+    if sample.ndim != 2 or sample.shape[1] >= 49:
+        ours, theirs = ours.reshape(-1, 1), theirs.reshape(-1, 1)
     for column in range(ours.shape[1]):
         low, middle, high = np.percentile(ours[:, column], (5, 50, 95)).tolist()
         least, centre, most = np.percentile(theirs[:, column], (5, 50, 95)).tolist()

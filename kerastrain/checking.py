@@ -293,9 +293,16 @@ class _Look:
         odd = of_outputs.odd_outputs(outputs)
         looks = [odd, None if odd else of_outputs.outputs_alike(outputs, _differ(rows))]
         if not odd and isinstance(rows.y, np.ndarray) and facts.task:
-            loss = loss_of(self._model, rows.y, outputs)
-            looks.append(of_outputs.first_loss(loss, rows.y, facts.head, facts.loss))
+            looks.append(self._of_first_loss(rows.y, outputs))
         yield from filter(None, looks)
+
+    def _of_first_loss(self, y: np.ndarray, outputs: np.ndarray) -> Finding | None:
+        facts = self._facts
+        try:
+            loss = loss_of(self._model, y, outputs)
+        except Exception as exception:  # Shapes that nothing before has held against each other.
+            return of_outputs.no_loss(y.shape, outputs.shape, exception)
+        return of_outputs.first_loss(loss, y, facts.head, facts.loss)
 
     def _tried(self, training: Part, found: list[Finding]) -> Overfit | None:
         """Tries to learn one batch by heart, and adds a verdict where that fails."""

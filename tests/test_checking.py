@@ -437,3 +437,23 @@ def test_the_same_seed_finds_the_same():
     assert sentences(check(model, x * 1000, y, seed=4)) == sentences(
         check(model, x * 1000, y, seed=4)
     )
+
+
+# Whatever comes, there is a report.
+
+KINDS = [*("float64", "float16", "uint8", "int64", "bool", "object", "str"), None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_rows_of_any_kind_are_looked_at(kind):
+    x, y = (None, None) if kind is None else ((abs(X) * 3).astype(kind), Y.astype(kind))
+    for pair in ((x, Y), (X, y), (x, y), (X[:1], Y[:1])):
+        report = check(a_model(), *pair, validation_data=(X[:40], Y[:40]))
+        assert all(sentence.endswith(".") for sentence in sentences(report))
+        assert report.rows in (0, 1, 300)
+
+
+def test_targets_of_a_shape_that_the_loss_does_not_take_are_an_error():
+    report = check(a_model(), X, np.zeros((300, 4, 4), int))
+    assert [(f.code, f.argument) for f in report.findings] == [("no-loss", "y")]

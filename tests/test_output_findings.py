@@ -7,6 +7,17 @@ from kerastrain import _output_findings as outputs
 from kerastrain.metrics import Head, Loss
 
 FOUND = {
+    "targets of which no loss can be had": (
+        lambda: outputs.no_loss((32, 4, 4), (32, 3), ValueError("Shapes differ.")),
+        "error",
+        "no-loss",
+        "y",
+        (
+            "The loss of 32 rows can't be had of `y` with rows of shape (4, 4) and outputs of "
+            "shape (3,) (ValueError: Shapes differ): bring `y` to the shape of the outputs, or "
+            "without the last side for sparse_categorical_crossentropy."
+        ),
+    ),
     "outputs that are nan": (
         lambda: outputs.odd_outputs(np.array([[1.0, 2.0], [np.nan, 1.0]])),
         "error",
