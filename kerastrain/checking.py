@@ -349,7 +349,8 @@ def _unfit(
             both = zip(validation.names, training.names, strict=True)
             for part, (name, other) in zip(("x", "y"), both, strict=True):
                 came, wanted = getattr(validation.rows, part), getattr(training.rows, part)
-                yield lambda a=(name, came, other, wanted): checks.same_shape(*a)
+                if came is not None and wanted is not None:
+                    yield lambda a=(name, came, other, wanted): checks.same_shape(*a)
 
     for attempt in attempts():
         try:

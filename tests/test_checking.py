@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_classifiers import HELD_OUT, X, Y, a_model, codes, sentences
 from small_models import assert_same_bits
 
 import kerastrain as ktr
@@ -16,28 +17,6 @@ from kerastrain.state import variables_of
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
-GENERATOR = np.random.default_rng(0)
-X = GENERATOR.normal(size=(300, 6)).astype("float32")
-Y = GENERATOR.integers(0, 3, 300)
-HELD_OUT = GENERATOR.normal(size=(60, 6)).astype("float32"), GENERATOR.integers(0, 3, 60)
-
-
-def a_model(*layers, units=3, activation="softmax", **compiling):
-    """A classifier of six columns, compiled."""
-    middle = layers or (keras.layers.Dense(16, "relu"),)
-    head = keras.layers.Dense(units, activation)
-    model = keras.Sequential([keras.Input((6,)), *middle, head])
-    settings = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy"}
-    model.compile(**settings | {"metrics": ["accuracy"]} | compiling)
-    return model
-
-
-def codes(report):
-    return [finding.code for finding in report.findings]
-
-
-def sentences(report):
-    return [finding.sentence for finding in report.findings]
 
 
 # Nothing where nothing is.
@@ -362,44 +341,6 @@ def test_data_stay_as_they_are():
     x, y = X.copy(), Y.copy()
     check(a_model(), x, y, validation_data=(x, y), deep=True)
     assert_same_bits([x, y], [X, Y])
-
-
-# One batch by heart.
-
-
-def test_a_batch_is_learnt_by_heart():
-    report = check(a_model(keras.layers.Dense(64, "relu")), X, Y, deep=True)
-    assert report.overfits is True
-    assert report.loss_after < 0.25 < 0.5 < report.loss_before
-    assert codes(report) == []
-
-
-def test_a_model_that_is_too_small_is_told_so():
-    keras.utils.set_random_seed(1)
-    report = check(a_model(keras.layers.Dense(1, "relu")), X, Y, deep=True)
-    assert report.overfits is False
-    assert codes(report) == ["not-overfitted"]
-    assert report.findings[0].sentence == (
-        "`model` couldn't learn one batch of 32 rows by heart: 300 steps of Adam, and from the "
-        f"start again 900 of Adam at 0.01, brought its loss from {report.loss_before:.3g} to "
-        f"{report.loss_after:.3g}: look whether x and y belong together row by row, take a larger "
-        "model, and less dropout and regularisation until it can."
-    )
-
-
-def test_a_rate_that_is_too_low_is_told_so():
-    keras.utils.set_random_seed(1)
-    model = a_model(keras.layers.Dense(64, "relu"), optimizer=keras.optimizers.SGD(1e-5))
-    report = check(model, X, Y, deep=True)
-    assert report.overfits is True
-    assert codes(report) == ["slow-rate"]
-
-
-def test_a_batch_of_one_label_leaves_nothing_to_learn():
-    labels = (np.arange(300) == 299).astype(int) * 2
-    report = check(a_model(), X, labels, deep=True)
-    assert report.overfits is None
-    assert set(codes(report)) == {"missing-classes", "imbalanced-classes"}
 
 
 # Arguments.
