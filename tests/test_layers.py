@@ -32,6 +32,17 @@ RANKS = {
     "records": 1,
     "rate_records": 1.5,
     "search_records": 1.5,
+    "check_records": 1.5,
+    "_row_marks": 0,
+    "_feature_findings": 2,
+    "_label_findings": 2,
+    "_model_facts": 2.7,
+    "_model_findings": 3,
+    "_output_findings": 2,
+    "_split_findings": 2,
+    "_first_steps": 3,
+    "_check_parts": 3,
+    "checking": 4,
     "_tables": 0,
     "lr_rules": 0,
     "lr_finder": 4.5,
@@ -186,6 +197,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
     ]
     assert speakers == [
         "_data_checks",
+        "_first_steps",
         "_kernels",
         "architecture",
         "batches",
@@ -208,7 +220,8 @@ KEEPERS = [
 ]
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
-    *("rate_records", "records", "search_plots", "search_records"),
+    *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
+    "_feature_findings",
 ]
 
 
