@@ -2,15 +2,22 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 from kerastrain._checks import invalid, one_of, real_number, show, whole_number
+from kerastrain._exact_state import noted_by_keras
 from kerastrain._optimizers import rate_of_last_step
 from kerastrain.callbacks import MODES, KnownEarlyStopping
+from kerastrain.engine import Execution
+from kerastrain.records import History
 from kerastrain.sources import Source
+
+_BETWEEN_LOOKS = 0.1  # s, at the loss
+_BETWEEN_SEARCHES = 1.0  # s, of the weights: relu hides NaN from the loss
 
 
 class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
@@ -20,18 +27,38 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         source: The run's data, whose order follows the epoch.
         best: Restored first of all when the run ends, so that the user's callbacks meet the model
             that they will have.
+        lost: Called with the epoch when the weights are lost to NaN, before the run is ended.
+
+    Attributes:
+        lost_to_nan: Whether they are.
+        epoch: The epoch.
     """
 
-    def __init__(self, source: Source, best: "Best") -> None:
+    sees_groups = True
+
+    def __init__(
+        self, source: Source, best: "Best", lost: Callable[[int], None] = lambda epoch: None
+    ) -> None:
         super().__init__()
         self._source = source
-        self._best = best
+        self._best, self._lost = best, lost
+        self.epoch, self._looked = 0, 0.0
+        self._searched = time.perf_counter()
+        self._start = time.perf_counter()
         self.lost_to_nan = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Gives the data this epoch's order, and starts the clock."""
         self._source.begin_epoch(epoch)
-        self._start = time.perf_counter()
+        self.epoch, self._start = epoch, time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Ends a run that is lost, before the epoch is over."""
+        now = time.perf_counter()
+        if now - self._looked < _BETWEEN_LOOKS:
+            return  # To ask for the loss waits for the batch, which takes time where each is asked.
+        self._looked = now
+        self._look(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the learning rate and the seconds, and ends a run that is lost."""
@@ -40,18 +67,34 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         if rate is not None:
             logs["learning_rate"] = rate
         logs["seconds"] = time.perf_counter() - self._start
-        if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
-            # No later step can mend a weight that is NaN; a loss alone may recover.
-            self.lost_to_nan = self.model.stop_training = True
+        self._look(logs, also_hidden=time.perf_counter() - self._searched > _BETWEEN_SEARCHES)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Looks at the weights once more, since relu hides NaN from the loss; then restores."""
         self.lost_to_nan = self.lost_to_nan or self._weights_are_lost()
         self._best.restore()
 
+    def get_state(self) -> dict[str, Any]:
+        """Returns how long the epoch has taken so far."""
+        return {"seconds": time.perf_counter() - self._start}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on with it."""
+        self._start = time.perf_counter() - state["seconds"]
+
     def stopped(self) -> str:
         """Says why the run ended before its last epoch."""
         return "lost to NaN" if self.lost_to_nan else "stopped early"
+
+    def _look(self, logs: dict[str, Any], *, also_hidden: bool = False) -> None:
+        losses = (float(logs[name]) for name in ("loss", "val_loss") if name in logs)
+        if self.lost_to_nan or (all(math.isfinite(loss) for loss in losses) and not also_hidden):
+            return
+        self._searched = time.perf_counter()
+        if self._weights_are_lost():
+            # No later step can mend a weight that is NaN; a loss alone may recover.
+            self._lost(self.epoch)
+            self.lost_to_nan = self.model.stop_training = True
 
     def _weights_are_lost(self) -> bool:
         weights = (keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables)
@@ -76,12 +119,79 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.epoch.append(epoch)
         self.logs.append({} if logs is None else logs)
 
+    def get_state(self) -> dict[str, Any]:
+        """Returns what was kept, as it will be in the history."""
+        return {"epoch": self.epoch, "columns": self.columns}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on with it."""
+        self.epoch, columns = list(state["epoch"]), state["columns"]
+        self.logs = [{k: v[row] for k, v in columns.items()} for row in range(len(self.epoch))]
+
     @property
     def columns(self) -> dict[str, list[float]]:
         """One number an epoch in each column, NaN where an epoch lacks it."""
         rows = [{k: float(v) for k, v in logs.items() if np.ndim(v) == 0} for logs in self.logs]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: [row.get(name, math.nan) for row in rows] for name in names}
+
+
+class Account:
+    """What a run has done so far, as it will stand in its history.
+
+    Args:
+        source: The run's data.
+        best: Its best epoch.
+        seed: Its seed.
+        lost: See `EpochFacts`.
+
+    Attributes:
+        callbacks: Those that note it, to come before all others.
+        execution: How the steps are executed; set before training.
+        notes: What has happened besides.
+    """
+
+    def __init__(
+        self, source: Source, best: "Best", *, seed: int, lost: Callable[[int], None]
+    ) -> None:
+        self._facts, self._record = EpochFacts(source, best, lost), Recorder()
+        self._best, self._seed = best, seed
+        self.callbacks = [self._facts, self._record]
+        self.execution: Execution | None = None
+        self.notes: list[str] = []
+
+    @property
+    def lost_in(self) -> int | None:
+        """The epoch in which the weights were lost to NaN; `None` as long as they aren't."""
+        return self._facts.epoch if self._facts.lost_to_nan else None
+
+    def stopped(self) -> str:
+        """Says why the run ended before its last epoch."""
+        return self._facts.stopped()
+
+    def catch_up(self) -> None:
+        """Takes in what an interruption left undone."""
+        self._best.catch_up(self._record)
+
+    def restore(self) -> None:
+        """Gives the model its best weights, where it is to have them."""
+        self._best.restore()
+
+    def history(self, reason: str) -> History:
+        """Returns the history of a run that ends for a reason."""
+        record, best, execution = self._record, self._best, self.execution
+        return History(
+            history=record.columns,
+            epoch=list(record.epoch),
+            monitor=best.monitor,
+            best_epoch=best.epoch if best.epoch in record.epoch else None,
+            stopped_epoch=None if reason == "finished" else max(record.epoch, default=None),
+            stop_reason="nan" if self._facts.lost_to_nan else reason,
+            engine=str(execution or ""),
+            speed=execution.ways if execution else {},
+            seed=self._seed,
+            note=" ".join(self.notes),
+        )
 
 
 class Best:
@@ -146,6 +256,12 @@ class _Stopper(KnownEarlyStopping):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         pass
+
+    def get_state(self) -> dict[str, Any]:
+        return {**noted_by_keras(self), "seen": self.seen}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
 
 class _MonitorCheck(keras.callbacks.Callback):  # type: ignore[misc]

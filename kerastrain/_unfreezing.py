@@ -62,6 +62,16 @@ class Unfreezing(keras.callbacks.Callback):  # type: ignore[misc]
         if epoch >= self.epoch:
             self.let_go()
 
+    def get_state(self) -> dict[str, Any]:
+        """Returns whether they are let go."""
+        return {"is_done": self._is_done}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Lets them go, where they were; the rate is put back with the optimizer."""
+        if state["is_done"]:
+            self._sets_rate = False
+            self.let_go()
+
     def let_go(self) -> None:
         """Makes all layers trainable, lowers the rate, and has the step traced anew; once."""
         if self._is_done:

@@ -88,6 +88,15 @@ class Calls:
         """Returns the epoch's first call, and leaves the count as it is."""
         return self._call(0)
 
+    def start_at(self, batch: int) -> None:
+        """Has the next call begin at a batch of the current epoch."""
+        self._epoch, self._at = self._order.epoch, batch
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch."""
+        return self._order.epoch
+
     def next(self) -> Call:
         """Returns the next call; after the epoch's last one, the first of the epoch that began."""
         if self._order.epoch != self._epoch or self._at == self.batches:

@@ -66,6 +66,19 @@ class Execution:
         """From the epochs, from 0, that began with another way to that way."""
         return self.runner.ways if self.runner else {0: self.way}
 
+    def skip(self, batches: int, iterator: Any) -> None:
+        """Leads the data of an epoch past its first batches.
+
+        Args:
+            batches: How many.
+            iterator: Keras's, of `train`.
+        """
+        if self.runner:  # Which has the batches; the iterator only counts.
+            self.runner.start_at(batches)
+            return
+        for _ in range(batches):
+            next(iterator)
+
     @property
     def why(self) -> str:
         """Why the run goes this way, and what changed in the course of it."""
@@ -171,9 +184,14 @@ def _others_as_before(model: keras.Model) -> Iterator[dict[str, Any]]:
         def call(*arguments: Any, **named: Any) -> Any:
             nonlocal running
             # The run itself, and its validation, which Keras calls with arguments of its own.
-            if not running or any(argument.startswith("_") for argument in named):
-                running = True
+            if running and any(argument.startswith("_") for argument in named):
                 return method(*arguments, **named)
+            if not running:
+                running = True
+                try:
+                    return method(*arguments, **named)
+                finally:
+                    running = False
             ours = {setting: getattr(model, setting) for setting in theirs}
             try:
                 for setting, value in theirs.items():

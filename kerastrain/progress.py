@@ -83,15 +83,15 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__()
-        self._surface, self._announces, self._clock = surface, announces, clock
+        self._surface, self.announces, self._clock = surface, announces, clock
         self._epochs, self._steps = epochs, steps
         self._ask_best, self._ask_stopped = best, stopped
         self._running = False
 
-    def announce(self, text: str) -> None:
-        """Says something in a line of its own, where `verbose=1` was asked for."""
-        if self._announces:
-            say(1, text)
+    def announce(self, *lines: str) -> None:
+        """Says something in lines of its own, where `verbose=1` was asked for."""
+        for line in lines if self.announces else ():
+            say(1, line)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the clock."""

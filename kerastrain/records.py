@@ -49,6 +49,7 @@ class History:
         speed: The ways in which they were, by the epochs, from 0, that began with another one:
             what `fit(speed=history.speed, seed=history.seed)` repeats the run with, to the bit.
         seed: The seed of the run, drawn at random if none was given.
+        note: What happened in its course, such as NaN, and what may have been the cause.
 
     Example:
         >>> history = History.of({"loss": [0.9, 0.5, 0.6], "val_loss": [0.8, 0.6, 0.7]})
@@ -67,6 +68,7 @@ class History:
     engine: str = ""
     speed: dict[int, str] = dataclasses.field(default_factory=dict)
     seed: int | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         uneven = {k: len(v) for k, v in self.history.items() if len(v) != len(self.epoch)}

@@ -86,14 +86,18 @@ class Runner:
     def __call__(self, iterator: Any = None) -> Any:
         """Runs the batches of a call; Keras's iterator only counts."""
         call = self._calls.next()
-        if call.first == 0:
-            self._begin_epoch()
+        if self._calls.epoch != self._epoch:
+            self._begin_epoch(self._calls.epoch)
         start = time.perf_counter()
         logs = self._loop(self.verdict.way).run(call)
         for log in keras.tree.flatten(logs)[:1]:
             keras.ops.convert_to_numpy(log)  # Waits for a GPU, or the time would be that of asking.
         self._spent += time.perf_counter() - start
         return logs
+
+    def start_at(self, batch: int) -> None:
+        """Has the next call begin at a batch of the current epoch."""
+        self._calls.start_at(batch)
 
     def renew(self, traces: Traces) -> None:
         """Goes on in the same way with a step that is traced anew, as long as XLA takes it."""
@@ -108,15 +112,15 @@ class Runner:
         calls.batches_a_call = math.ceil(calls.batches / min(calls.batches, calls_an_epoch))
         return RowLoop(self._traces, self._model, calls, training=False)
 
-    def _begin_epoch(self) -> None:
+    def _begin_epoch(self, epoch: int) -> None:
         """Looks at what the epochs took, after the 2nd, 4th, 8th, and takes another way if it pays.
 
         The first may have had to trace. A run that is like another changes where that one did, and
         looks for itself where that one had ended.
         """
-        self._epoch += 1
+        follows, self._epoch = epoch == self._epoch + 1, epoch
         plan, seconds, self._spent = self._plan, self._spent / self._run.steps, 0.0
-        is_time = self._epoch >= 2 and self._epoch & (self._epoch - 1) == 0
+        is_time = follows and epoch >= 2 and epoch & (epoch - 1) == 0
         is_measured = self._measures and self.verdict.seconds is not None
         if is_time and is_measured and self._epoch > plan.looked:
             plan.looked = self._epoch
@@ -127,7 +131,7 @@ class Runner:
             )
             if verdict.way != self.verdict.way:
                 plan.verdicts[self._epoch] = verdict
-        self.verdict = plan.verdicts.get(self._epoch, self.verdict)
+        self.verdict = plan.verdicts[max(e for e in plan.verdicts if e <= epoch)]
         if self._is_untried and self.verdict.way == "compiled":
             self._is_untried = False
             if self._refusal():

@@ -42,6 +42,8 @@ class Source:
         begin_epoch: Called at the beginning of every epoch with its number.
         class_weight: Left for Keras to apply; arrays have it in their weights already.
         shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
+        parts: What was passed, by name: arrays as they are trained on, or streams.
+        first: The batch that a stream began with, when it was looked at.
     """
 
     train: Any
@@ -54,6 +56,45 @@ class Source:
     why_stream: str = ""
     class_weight: Mapping[int, float] | None = None
     shuffle: bool = False
+    parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    first: Any = None
+
+    @property
+    def rows(self) -> Rows | None:
+        """The rows as they were passed, before any split; `None` for a stream."""
+        if self.first is not None or "y" not in self.parts:
+            return None
+        return Rows(self.parts["x"], self.parts["y"], self.parts["sample_weight"])
+
+    @property
+    def held_out(self) -> Rows | None:
+        """The rows that were passed as `validation_data`; `None` for others, and a stream's."""
+        x, y = (self.parts.get(f"validation_data[{number}]") for number in (0, 1))
+        return None if x is None else Rows(x, y)
+
+    def why_not_replayed(self, *, is_the_same: bool) -> str:
+        """Returns why an epoch can't be gone on with in its midst, or nothing.
+
+        Args:
+            is_the_same: Whether a stream has begun with the same batch as it did once.
+        """
+        if not isinstance(self.train, tf.data.Dataset):
+            return f"since a {type(self.train).__name__} may bring its batches in another order"
+        if self.steps is None:
+            return "since the Dataset doesn't tell its length"
+        if not is_the_same:
+            return "since the Dataset begins otherwise each time: give its shuffle() a seed"
+        return ""
+
+    def replay(self, epochs: int) -> None:
+        """Leads a Dataset's own generators to where they are after so many epochs.
+
+        Keras makes an iterator at an epoch's start and another at its end, and a Dataset that
+        shuffles has another order in each.
+        """
+        if isinstance(self.train, tf.data.Dataset) and self.first is not None:
+            for _ in range(2 * epochs):
+                iter(self.train)
 
 
 def source_for(
@@ -85,11 +126,14 @@ def source_for(
         first = _first_batch(function, "x", x)
         checks.first(("x", "y"), first)
         source = _of_stream(x, first, class_weight=class_weight, shuffle=shuffle)
-        return _with_validation(source, validation, batch_size)
+        source = _with_validation(source, validation, batch_size)
+        parts = {"x": x, **_held_out(validation)}
+        return dataclasses.replace(source, parts=parts, first=first)
     rows = rows_of(x, y, sample_weight, function=function)
     checks.rows(rows)
     labels = class_of_each_row(model, rows.y)
     validation = _validation(checks, validation_data, rows)
+    held = _held_out(validation)
     positions, held_out = np.arange(len(rows)), None
     if fraction:
         positions, held_out = split_positions(
@@ -100,9 +144,19 @@ def source_for(
     weighted = with_class_weight(rows, class_weight, labels, function=function)
     order = EpochOrder(positions, seed=seed, shuffle=shuffle)
     source = _of_rows(weighted, order, batch_size)
-    return _with_validation(
+    source = _with_validation(
         source, validation, batch_size, held_out if validation is rows else None
     )
+    parts = {"x": rows.x, "y": rows.y, "sample_weight": rows.weight, **held}
+    return dataclasses.replace(source, parts=parts)
+
+
+def _held_out(data: Any) -> dict[str, Any]:
+    """Names the parts of `validation_data`: of rows, as they are evaluated on, or a stream."""
+    if not isinstance(data, Rows):
+        return {"validation_data": data}
+    parts = {"[0]": data.x, "[1]": data.y, "[2]": data.weight}
+    return {f"validation_data{number}": part for number, part in parts.items()}
 
 
 def _validation(checks: DataChecks, validation_data: Any, training: Rows | None) -> Any:

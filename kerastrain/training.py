@@ -1,7 +1,9 @@
 """`fit` and `build_and_fit`: everything else in this package, put together around `model.fit`."""
 
 import contextlib
+import functools
 import inspect
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -10,15 +12,19 @@ import keras
 import numpy as np
 
 from kerastrain import engine
-from kerastrain._bookkeeping import EpochFacts, Recorder, watch_best
+from kerastrain._bookkeeping import Account, watch_best
 from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
+from kerastrain._endings import LostToNanError, TimeUpError
 from kerastrain._following import (
     check_goes_on,
     check_rate_setters,
     momentum_following,
+    rate_setters,
     schedule_for,
 )
-from kerastrain._optimizers import follow
+from kerastrain._keeping import Keeping, keeping
+from kerastrain._nan_causes import findings_of, told, told_of_nan
+from kerastrain._optimizers import follow, variable_rate_of
 from kerastrain._rate_choice import find_rate, rate_to_compile_with
 from kerastrain._unfreezing import unfreezing_for
 from kerastrain.builders import ALayer
@@ -28,11 +34,19 @@ from kerastrain.models import (
     builder_of,
     compiled_model_checked,
 )
-from kerastrain.progress import progress_callback
+from kerastrain.progress import Progress, progress_callback
 from kerastrain.records import History
+from kerastrain.run import seed_kept
 from kerastrain.sources import Source, source_for
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
+
+
+_DECIDING = (
+    *("batch_size", "validation_split", "shuffle", "class_weight", "monitor", "mode", "patience"),
+    *("min_delta", "restore_best", "schedule", "unfreeze", "unfreeze_rate", "on_nan", "speed"),
+)
+"""Arguments of `fit` that decide a run's course, beside its model, data, seed and callbacks."""
 
 
 class Trained(NamedTuple):
@@ -68,6 +82,10 @@ def fit(
     schedule: ASchedule | None = None,
     unfreeze: int | None = None,
     unfreeze_rate: float | None = None,
+    run: str | os.PathLike[str] | None = None,
+    save_every: float = 30.0,
+    max_time: float | None = None,
+    on_nan: str = "stop",
     seed: int | None = None,
     speed: str | Mapping[int, str] = "auto",
     verbose: str | int = "auto",
@@ -112,6 +130,16 @@ def fit(
             epoch of the run brings its weights back, but not what the optimizer had gathered.
         unfreeze_rate: The learning rate from then on; a tenth of the one until then, if left out. A
             schedule, or a LearningRateScheduler, goes on as it is.
+        run: A folder that keeps the run, so that the same call goes on with it, to the bit,
+            whatever broke it off: a kill, Ctrl-C, `max_time`, a crash. In it are `best.keras`, the
+            best model, `history.json`, which `History.load` reads at any time, `run.json` and
+            `environment.json`, and the state. A run that has ended returns its history at once; one
+            with more `epochs` goes on. Whatever else has changed since it began is refused by name.
+        save_every: Seconds within an epoch after which `run` is saved, as it is after every epoch;
+            less often where saving would take more than 3 % of the time. 0 saves at every turn.
+        max_time: Seconds after which to end, between two calls; the `stop_reason` is then "time".
+        on_nan: What to do when NaN has reached the weights: "stop" ends the run at its best epoch;
+            "rollback" goes on from there with half the rate, three times at most.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
             weights with the same seed and speed are the same to the bit (but a Dataset that
             shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
@@ -144,80 +172,86 @@ def fit(
         >>> sorted(history.history)
         ['accuracy', 'learning_rate', 'loss', 'seconds', 'val_accuracy', 'val_loss']
     """
+    asked = {name: value for name, value in locals().items() if name in _DECIDING}
     compiled_model_checked("fit", model)
     whole_number("fit", "epochs", epochs, least=1)
     speed = engine.speed_checked("fit", speed)
     flag("fit", "shuffle", shuffle)
     flag("fit", "restore_best", restore_best)
     callbacks = _as_list(callbacks)
-    drawn = _drawn(seed)
-    source = source_for(
-        model,
-        (x, y, sample_weight),
-        validation_data,
-        validation_split=validation_split,
-        batch_size=whole_number("fit", "batch_size", batch_size, least=1),
-        shuffle=shuffle,
-        class_weight=class_weight,
-        seed=drawn,
-    )
-    unfreezing = unfreezing_for(
-        model, unfreeze, unfreeze_rate, epochs=epochs, schedule=schedule, callbacks=callbacks
-    )
-    best = watch_best(
-        callbacks,
-        monitor=monitor,
-        validated=source.validation is not None,
-        mode=mode,
-        patience=patience,
-        min_delta=min_delta,
-        restore_best=restore_best,
-        epochs=epochs,
-        patient_until=unfreeze or 0,
-    )
-    _check_average(model, restore_best)
-    facts, record = EpochFacts(source, best), Recorder()
-    bar = progress_callback(
-        verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=facts.stopped
-    )
-    if unfreezing:
-        unfreezing.prepare()
-    _follow(model, schedule, callbacks, steps=source.steps, epochs=epochs)
-    _start_from(model, drawn, is_given=seed is not None)
-    own = [facts, record, *([unfreezing] if unfreezing else [])]
-    everyone = [*own, *callbacks, best.watcher, *([bar] if bar else [])]
-    try:
+    whole_number("fit", "batch_size", batch_size, least=1)
+    with keeping(run, save_every=save_every, max_time=max_time, on_nan=on_nan) as kept:
+        drawn = _drawn(kept.seed if seed is None else seed)
+        source = source_for(
+            model,
+            (x, y, sample_weight),
+            validation_data,
+            validation_split=validation_split,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            seed=drawn,
+        )
+        unfreezing = unfreezing_for(
+            model, unfreeze, unfreeze_rate, epochs=epochs, schedule=schedule, callbacks=callbacks
+        )
+        best = watch_best(
+            callbacks,
+            monitor=monitor,
+            validated=source.validation is not None,
+            mode=mode,
+            patience=patience,
+            min_delta=min_delta,
+            restore_best=restore_best,
+            epochs=epochs,
+            patient_until=unfreeze or 0,
+        )
+        _check_average(model, restore_best)
+        if on_nan == "rollback":
+            _check_rollback(model, schedule, callbacks)
+        kept.begin(
+            model,
+            source,
+            callbacks,
+            seed=drawn,
+            epochs=epochs,
+            arguments=asked,
+        )
+        account = Account(source, best, seed=drawn, lost=kept.lost)
+        bar = progress_callback(
+            verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=account.stopped
+        )
+        if unfreezing:
+            unfreezing.prepare()
+        _follow(model, schedule, callbacks, steps=source.steps, epochs=epochs)
+        _start_from(model, drawn, is_given=seed is not None)
+        everyone = [*account.callbacks, *([unfreezing] if unfreezing else []), *callbacks]
+        everyone += [best.watcher, *([bar] if bar else [])]
+        everyone += kept.watchers(model, source, everyone, best, account)
+        look = functools.partial(findings_of, model, source, batch_size=batch_size, shuffle=shuffle)
         with (
+            _closing(bar, account, kept),
             momentum_following(model),
-            engine.executing(model, speed, source, everyone, epochs, unfreeze) as execution,
+            engine.executing(
+                model, kept.speed(speed), source, everyone, epochs, unfreeze
+            ) as execution,
+            kept.training(execution),
         ):
+            account.execution = execution
             if unfreezing:
                 unfreezing.renew = execution.renew
             if bar:
-                bar.announce(f'speed="{execution.way}": {execution.why}')
-            reason = _train(model, source, execution, epochs, everyone)
-    except Exception:
-        if bar:
-            bar.close("failed")
-        raise
-    finally:
-        if bar:
-            bar.close()
-    if reason == "interrupted":
-        # Keras ends no callback after Ctrl-C.
-        best.catch_up(record)
-        best.restore()
-    return History(
-        history=record.columns,
-        epoch=record.epoch,
-        monitor=best.monitor,
-        best_epoch=best.epoch,
-        stopped_epoch=None if reason == "finished" or not record.epoch else record.epoch[-1],
-        stop_reason="nan" if facts.lost_to_nan else reason,
-        engine=str(execution),
-        speed=execution.ways,
-        seed=drawn,
-    )
+                bar.announce(*kept.notes, f'speed="{execution.way}": {execution.why}')
+                if bar.announces and kept.begins:
+                    bar.announce(*told(look()))
+            reason = _train(model, source, execution, epochs, everyone, kept, account)
+        if reason in ("interrupted", "time"):
+            account.catch_up()  # Keras ends no callback after Ctrl-C.
+            account.restore()
+        if account.lost_in is not None:
+            account.notes.append(told_of_nan(account.lost_in, model, look()))
+        kept.close(account.history(reason))
+        return account.history(reason)
 
 
 def build_and_fit(
@@ -278,7 +312,9 @@ def build_and_fit(
     (x, y), validation_data, *_ = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
         fit_arguments["validation_data"] = validation_data
-    known, drawn = known_of(data, function=function), _drawn(seed)
+    known = known_of(data, function=function)
+    run = fit_arguments.get("run")
+    drawn = _drawn(seed_kept(run) if seed is None and run is not None else seed)
     with contextlib.ExitStack() as stack:
         if seed is None:
             stack.enter_context(generators_left_alone())
@@ -362,27 +398,59 @@ def _check_average(model: keras.Model, restore_best: bool) -> None:
         raise invalid("fit", "restore_best", must, "restore_best=True")
 
 
+def _check_rollback(model: keras.Model, schedule: Any, callbacks: list[Any]) -> None:
+    setters = [name for name in rate_setters(callbacks) if name == "LearningRateScheduler"]
+    if schedule is not None or variable_rate_of(model.optimizer) is None or setters:
+        must = "be 'stop' where a schedule sets the rate, which can't be halved"
+        raise invalid("fit", "on_nan", must, "on_nan='rollback'")
+
+
+@contextlib.contextmanager
+def _closing(bar: Progress | None, account: Account, kept: Keeping) -> Iterator[None]:
+    """Gives the terminal back however training ends, and after an error leaves the best behind."""
+    try:
+        yield
+    except Exception:
+        if bar:
+            bar.close("failed")
+        account.restore()
+        kept.leave(account)
+        raise
+    finally:
+        if bar:
+            bar.close()
+
+
 def _train(
     model: keras.Model,
     source: Source,
     execution: engine.Execution,
     epochs: int,
     callbacks: list[Any],
+    kept: Keeping,
+    account: Account,
 ) -> str:
-    """Runs Keras's fit, and returns why it ended."""
-    try:
-        model.fit(
-            execution.train,
-            validation_data=execution.validation,
-            epochs=epochs,
-            class_weight=source.class_weight,
-            shuffle=source.shuffle,
-            callbacks=callbacks,
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        return "interrupted"
-    return "early_stopping" if model.stop_training else "finished"
+    """Runs Keras's fit, again where the run goes back, and returns why it ended."""
+    while True:
+        try:
+            model.fit(
+                execution.train,
+                validation_data=execution.validation,
+                epochs=epochs,
+                initial_epoch=epochs if kept.is_over else kept.initial_epoch,
+                class_weight=source.class_weight,
+                shuffle=source.shuffle,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            return "interrupted"
+        except TimeUpError:
+            return "time"
+        except LostToNanError as lost:
+            account.notes.append(kept.go_back(lost.epoch))
+            continue
+        return "early_stopping" if model.stop_training else "finished"
 
 
 def arguments_of_fit() -> list[str]:

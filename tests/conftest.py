@@ -1,4 +1,4 @@
-"""What tests of several modules are given: a registry, and a PostgreSQL server, of their own."""
+"""What tests of several modules are given: a registry, a disk, a PostgreSQL server of their own."""
 
 import contextlib
 import os
@@ -81,6 +81,19 @@ def postgres_server():
 def postgres(postgres_server):
     """The address of a new, empty database; see `postgres_server`."""
     return postgres_server()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", folder]
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small disk takes the rights to do so")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 def _other_than_root(folder):

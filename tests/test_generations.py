@@ -7,7 +7,6 @@ import pathlib
 import random
 import signal
 import struct
-import subprocess
 import time
 
 import numpy as np
@@ -350,19 +349,6 @@ def test_a_file_that_may_not_grow_leaves_the_old_ones(tmp_path):
     state, broken = Generations(tmp_path).newest()
     assert (state.facts, broken) == ({"epoch": 48}, [])
     assert state.arrays["w"].tolist() == [48.0] * 49_000
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", folder]
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small disk takes the rights to do so")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_disk_leaves_the_old_ones(small_disk):

@@ -1,0 +1,147 @@
+"""When a run is saved, and what: as often as it may, for at most three parts in a hundred of it."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastrain._best_state import BestState
+from kerastrain._course import Course
+from kerastrain._exact_state import as_array, state_of, variables_by_name
+from kerastrain._optimizers import as_given, variable_rate_of
+from kerastrain._state_files import State
+from kerastrain.records import History
+from kerastrain.run import RunDirectory
+
+PART_OF_TIME = 0.03
+"""What saving may take of the time of a run."""
+
+
+class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves a run after every epoch, and within one after so many seconds; comes behind the others.
+
+    It saves less often where it would take more than `PART_OF_TIME`.
+
+    Args:
+        directory: Where to.
+        course: Where the run is.
+        best: The state of its best epoch.
+        callbacks: All callbacks that have a state.
+        history: Returns its history so far.
+        facts: What doesn't change in its course.
+        seconds: After which to save within an epoch; 0 saves after every call, whatever it takes.
+
+    Attributes:
+        seconds_spent: What saving has taken so far.
+    """
+
+    sees_groups = True
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        *,
+        course: Course,
+        best: BestState,
+        callbacks: Sequence[keras.callbacks.Callback],
+        history: Callable[[], History],
+        facts: Mapping[str, Any],
+        seconds: float,
+    ) -> None:
+        super().__init__()
+        self._directory, self._course, self._best = directory, course, best
+        self._callbacks, self._history, self._facts = callbacks, history, facts
+        self._seconds = seconds
+        self._saved_at: tuple[int, int] | None = None
+        self._saved_when = -math.inf
+        self.seconds_spent = self._cost = 0.0
+        self._written: int | None = None  # The epoch of the model that is on the disk.
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Saves how it begins, since another process may build the model from another seed."""
+        self._began = time.perf_counter()
+        if self._directory.state is None:
+            self.save()
+        else:
+            self._saved_at = (self._course.epoch, self._course.batch)
+            self._saved_when = self._began
+        # Behind the first state, since a folder with all but a state has lost it.
+        self._directory.describe(self._facts["configuration"], self._facts["seed"])
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves within an epoch, when it is time."""
+        now = time.perf_counter()
+        if now - self._saved_when >= self._seconds and self._is_affordable(now):
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves, and writes the best model."""
+        is_last = self._course.is_over or epoch + 1 >= self.params["epochs"]
+        if is_last or self._is_affordable(time.perf_counter()):
+            self.save()
+            self._write_best()
+
+    def save(self) -> None:
+        """Saves where the run is, unless it has been saved there."""
+        at = (self._course.epoch, self._course.batch)
+        if at == self._saved_at:
+            return
+        start = time.perf_counter()
+        state = self.state()
+        if _is_finite(state):
+            self._directory.save(state, self._history(), is_landmark=not self._course.batch)
+            self._saved_at = at
+        self._saved_when = time.perf_counter()
+        self._cost = self._saved_when - start
+        self.seconds_spent += self._cost
+
+    def state(self) -> State:
+        """Returns the state that the run is in."""
+        rate = variable_rate_of(self.model.optimizer)
+        facts = {
+            **self._facts,
+            **self._course.facts,
+            "ways": {str(epoch): way for epoch, way in self._course.execution.ways.items()},
+            "rate": None if rate is None else as_given(rate),
+        }
+        return state_of(self.model, self._callbacks, facts)
+
+    def close(self, history: History) -> None:
+        """Leaves the best model, as it was with its optimizer, and the whole history."""
+        self._write_best()
+        self._directory.save_history(history)
+
+    def _write_best(self) -> None:
+        if self._best.epoch is None or self._best.epoch == self._written:
+            return
+        assert self._best.state is not None
+        start = time.perf_counter()
+        now = {name: as_array(variable) for name, variable in variables_by_name(self.model)}
+        try:
+            _assign(self.model, self._best.state.arrays)
+            self._directory.save_best(self.model)
+        finally:
+            _assign(self.model, now)
+        self._written = self._best.epoch
+        self.seconds_spent += time.perf_counter() - start
+
+    def _is_affordable(self, now: float) -> bool:
+        if not self._seconds:
+            return True
+        return self.seconds_spent + self._cost <= PART_OF_TIME * (now - self._began)
+
+
+def _assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
+    for name, variable in variables_by_name(model):
+        if name in values:
+            variable.assign(values[name])
+
+
+def _is_finite(state: State) -> bool:
+    """Tells whether a run can go on from a state, of which NaN would never leave."""
+    weights = (a for name, a in state.arrays.items() if name.startswith("model "))
+    numbers = (a if a.dtype.kind in "fiub" else a.astype("float32") for a in weights)
+    return all(np.isfinite(array).all() for array in numbers)

@@ -1,0 +1,219 @@
+"""How `fit` keeps a run: opens its folder, holds it against what it began with, saves, leaves it.
+
+Without a folder all of this does nothing, but for the time that a run is given.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from kerastrain._best_state import BestState
+from kerastrain._bookkeeping import Account, Best
+from kerastrain._checks import invalid, one_of, real_number
+from kerastrain._configurations import configuration_of, described_data
+from kerastrain._course import Course
+from kerastrain._endings import Endings, Interrupts, LostToNanError
+from kerastrain._exact_state import check_variables, facts_of, kinds_with_state
+from kerastrain._keeper import Keeper
+from kerastrain._kernels import build_metrics
+from kerastrain._optimizers import iterations_of
+from kerastrain.engine import Execution
+from kerastrain.records import History
+from kerastrain.run import RunDirectory, opened
+from kerastrain.sources import Source
+
+
+class Keeping:
+    """What `fit` keeps of a run, and what ends it.
+
+    Args:
+        directory: The run's folder, if it has one.
+        save_every: Seconds within an epoch after which to save.
+        deadline: When its time is up, by `time.monotonic`; `None` for never.
+        rolls_back: Whether it goes back to its best epoch when its weights are lost.
+
+    Attributes:
+        notes: Where the run goes on, in words; none for one that begins.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory | None,
+        *,
+        save_every: float,
+        deadline: float | None,
+        rolls_back: bool,
+    ) -> None:
+        self._directory, self._save_every, self._deadline = directory, save_every, deadline
+        self._rolls_back = rolls_back
+        self.notes: list[str] = []
+        self._state = directory.state if directory else None
+        self._facts = facts_of(self._state) if self._state else {}
+        self._interrupts = Interrupts()
+        self._keeper: Keeper | None = None
+        self._course: Course | None = None
+        self._best: BestState | None = None
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of a run that goes on."""
+        return self._facts.get("seed")
+
+    @property
+    def begins(self) -> bool:
+        """Whether the run is at its beginning."""
+        return self._state is None
+
+    @property
+    def initial_epoch(self) -> int:
+        """The epoch that training begins with."""
+        return 0 if self._course is None else self._course.epoch
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run had stopped early."""
+        return self._course is not None and self._course.is_over
+
+    def speed(self, asked: str | Mapping[int, str]) -> str | Mapping[int, str]:
+        """Returns the ways that the run has gone, or what is asked of one that begins."""
+        ways = {int(epoch): str(way) for epoch, way in self._facts.get("ways", {}).items()}
+        if not ways:
+            return asked
+        return ways[0] if len(ways) == 1 else ways
+
+    def begin(
+        self,
+        model: keras.Model,
+        source: Source,
+        callbacks: Sequence[Any],
+        *,
+        seed: int,
+        epochs: int,
+        arguments: Mapping[str, Any],
+    ) -> None:
+        """Holds the run against what it began with; puts the count of steps to where that was."""
+        if self._directory is None:
+            return
+        # Else Keras would look at a batch to build them, in the first process and not in the next.
+        build_metrics(model, next(iter(source.probe)))
+        described = {**arguments, "seed": seed, "callbacks": kinds_with_state(callbacks)}
+        configuration = configuration_of(model, source.parts, described)
+        steps = iterations_of(model.optimizer)
+        if self._state is None:
+            self._facts = {}
+            self._begun = {
+                "configuration": configuration,
+                "seed": seed,
+                "first_step": int(steps + 0),
+                "first_batch": described_data(source.first),
+            }
+        else:
+            self._directory.goes_on_with(configuration)
+            self._check_epochs(epochs)
+            self._begun = {
+                name: self._facts[name]
+                for name in ("configuration", "seed", "first_step", "first_batch")
+            }
+            self._find_way_back(source)
+            steps.assign(self._facts["first_step"])
+
+    def watchers(
+        self,
+        model: keras.Model,
+        source: Source,
+        callbacks: Sequence[Any],
+        best: Best,
+        account: Account,
+    ) -> list[Any]:
+        """Returns the callbacks that keep the run and end it, to come behind all others."""
+        if self._directory is None and self._deadline is None and not self._rolls_back:
+            return []
+        with_state = list(callbacks)
+        self._course = course = Course(source, with_state)
+        if self._state is not None:
+            check_variables(self._state, model)
+            course.go_on_from(self._state)
+        self._best = BestState(course, best, list(callbacks))
+        with_state.append(self._best)
+        if self._directory is None:
+            return [course, self._best, Endings(self._deadline, self._interrupts, course)]
+        self._keeper = Keeper(
+            self._directory,
+            course=course,
+            best=self._best,
+            callbacks=with_state,
+            history=lambda: account.history("interrupted"),
+            facts=self._begun,
+            seconds=self._save_every,
+        )
+        endings = Endings(self._deadline, self._interrupts, course, self._keeper.save)
+        return [course, self._best, self._keeper, endings]
+
+    @contextlib.contextmanager
+    def training(self, execution: Execution) -> Iterator[None]:
+        """Holds Ctrl-C back in the block, where there is a run to be saved first."""
+        if self._course is not None:
+            self._course.execution = execution
+        with self._interrupts.held() if self._directory else contextlib.nullcontext():
+            yield
+
+    def lost(self, epoch: int) -> None:
+        """Raises where a run whose weights are lost goes back, and doesn't end."""
+        if self._rolls_back and self._best is not None and self._best.can_go_back:
+            raise LostToNanError(epoch)
+
+    def go_back(self, epoch: int) -> str:
+        """Has training begin at the best epoch; returns that in words."""
+        assert self._best is not None
+        return f"NaN in epoch {epoch + 1}: {self._best.go_back()}"
+
+    def leave(self, account: Account) -> None:
+        """Closes it after an error, which is told rather than one of closing."""
+        with contextlib.suppress(OSError):
+            self.close(account.history("error"))
+
+    def close(self, history: History) -> None:
+        """Leaves the best model and the whole history."""
+        if self._keeper is not None:
+            self._keeper.close(history)
+
+    def _check_epochs(self, epochs: int) -> None:
+        done = int(self._facts["epoch"])
+        if epochs < done:
+            must = f"be at least {done}, which the run has behind it"
+            raise invalid("fit", "epochs", must, f"epochs={epochs}")
+
+    def _find_way_back(self, source: Source) -> None:
+        """Leads a stream to the epoch, or takes the epoch's start where it can't be led further."""
+        assert self._directory is not None
+        where = f"epoch {self._facts['epoch'] + 1}"
+        batch = int(self._facts["batch"])
+        first = described_data(source.first)
+        why = source.why_not_replayed(is_the_same=first == self._facts["first_batch"])
+        if why and batch:
+            self._state = self._directory.landmark
+            self._facts = facts_of(self._state)
+            where = f"the start of epoch {self._facts['epoch'] + 1}, {why}"
+        elif batch:
+            where += f", batch {batch + 1}"
+        source.replay(int(self._facts["epoch"]))
+        path = os.fspath(self._directory.path)
+        self.notes = [f"run {path!r} goes on at {where}"]
+
+
+@contextlib.contextmanager
+def keeping(
+    run: Any, *, save_every: float, max_time: float | None, on_nan: str
+) -> Iterator[Keeping]:
+    """Keeps a run inside the block, if it has a folder; see `fit` for the arguments."""
+    rolls_back = one_of("fit", "on_nan", on_nan, ("stop", "rollback")) == "rollback"
+    seconds = real_number("fit", "save_every", save_every, least=0)
+    deadline = None
+    if max_time is not None:
+        deadline = time.monotonic() + real_number("fit", "max_time", max_time, above=0)
+    with contextlib.nullcontext() if run is None else opened(run) as directory:
+        yield Keeping(directory, save_every=seconds, deadline=deadline, rolls_back=rolls_back)
