@@ -4,17 +4,21 @@ Where things are: builders, models and tasks make and compile models, whose lowe
 takes from trained ones; `fit` and `build_and_fit` (training) train them, executed by engine, fed by
 data and datasets, watched by callbacks and progress, at rates that schedules give and `lr_find`
 (lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep` (rate_records), a
-search a `SearchResult` (search_records), which plots, rate_plots and search_plots draw. Everything
-takes and returns Keras's objects.
+search a `SearchResult` (search_records), which plots, rate_plots and search_plots draw. `check`
+(checking) looks before training, and `prove_resume` (proofs) at whether a run in a folder (run)
+goes on to the bit. Everything takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
 from kerastrain.batch_sizes import compare_batch_sizes
 from kerastrain.builders import model_fn
+from kerastrain.check_records import Finding, Report
+from kerastrain.checking import check
 from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import build, list_models, register_model
 from kerastrain.plots import plot_history
+from kerastrain.proofs import ResumeProof, prove_resume
 from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
 from kerastrain.rate_records import BatchSizes, LRSweep
 from kerastrain.records import History
@@ -26,11 +30,11 @@ from kerastrain.training import Trained, build_and_fit, fit
 
 # fmt: off
 __all__ = [
-    "BatchSizes", "Data", "History", "LRSweep", "SearchResult", "Trained", "build",
-    "build_and_fit", "callbacks", "compare_batch_sizes", "compile_for_task", "fit",
-    "list_datasets", "list_models", "load_dataset", "load_model", "load_weights", "lr_find",
-    "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule", "plot_search",
-    "register_model", "save_model", "save_weights", "schedules",
+    "BatchSizes", "Data", "Finding", "History", "LRSweep", "Report", "ResumeProof", "SearchResult",
+    "Trained", "build", "build_and_fit", "callbacks", "check", "compare_batch_sizes",
+    "compile_for_task", "fit", "list_datasets", "list_models", "load_dataset", "load_model",
+    "load_weights", "lr_find", "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule",
+    "plot_search", "prove_resume", "register_model", "save_model", "save_weights", "schedules",
 ]
 # fmt: on
 

@@ -1,0 +1,204 @@
+"""`prove_resume`: a run that is broken off and goes on in another process, against one that isn't.
+
+`python -m kerastrain.proofs` is that other process; what it is to do comes from `prove_resume`.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastrain._checks import invalid, needs, seed_number, show, whole_number
+from kerastrain._exact_state import as_array, variables_by_name
+from kerastrain._state_files import State, read_state, write_state
+from kerastrain.callbacks import copies
+from kerastrain.models import Builder
+from kerastrain.training import build_and_fit
+
+_JOB, _RESULT = "job", "result.ktr"
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumeProof:
+    """How far a run that was broken off ended from one that wasn't.
+
+    Attributes:
+        weights: The largest difference between weights, the generators of dropout and its kin among
+            them.
+        optimizer: The largest difference between what the optimizers keep.
+        history: The largest difference between the histories, but for the seconds.
+        epochs: The epochs of either.
+        broken_off_after: The epochs after which the one was broken off.
+    """
+
+    weights: float
+    optimizer: float
+    history: float
+    epochs: int
+    broken_off_after: int
+
+    def __bool__(self) -> bool:
+        """Whether they are the same, to the bit."""
+        return self.weights == self.optimizer == self.history == 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.epochs} epochs at a stretch, and {self.broken_off_after} + "
+            f"{self.epochs - self.broken_off_after} with a new process between: largest difference "
+            f"{self.weights} in the weights, {self.optimizer} in the optimizer, {self.history} in "
+            "the history"
+        )
+
+
+def prove_resume(
+    builder: str | Builder,
+    data: Any,
+    *,
+    epochs: int = 4,
+    broken_off_after: int = 2,
+    seed: int = 0,
+    **arguments: Any,
+) -> ResumeProof:
+    """Holds a run that was broken off and went on in a new process against one that wasn't.
+
+    With your model, your data and your callbacks it tells whether `fit(run=…)` keeps its promise
+    for them; it prints what it found.
+
+    Args:
+        builder: What `build_and_fit` takes.
+        data: Likewise.
+        epochs: How many to train.
+        broken_off_after: After how many the run is broken off.
+        seed: That of both runs.
+        **arguments: Those of `build_and_fit`. "auto" may choose another `speed` in another run, so
+            that "steps" is what this takes if there is none.
+
+    Returns:
+        The largest differences; 0.0 where the promise holds.
+
+    Raises:
+        ImportError: If cloudpickle isn't installed, which takes a builder to another process.
+        ValueError: If there would be no epoch before or behind the break.
+
+    Example:
+        ```python
+        kerastrain.prove_resume("dense", data, a_layer=keras.layers.Dropout(0.3))
+        ```
+    """
+    function = "prove_resume"
+    cloudpickle = needs("cloudpickle", extra="search", function=function)
+    epochs = whole_number(function, "epochs", epochs, least=2)
+    after = whole_number(function, "broken_off_after", broken_off_after, least=1)
+    if after >= epochs:
+        must, received = f"be below `epochs` ({epochs})", f"broken_off_after={after}"
+        raise invalid(function, "broken_off_after", must, received)
+    for name in ("run", "save_every"):
+        if name in arguments:
+            must = "be left out: the run that is broken off has a folder of its own"
+            raise invalid(function, name, must, f"{name}={show(arguments[name])}")
+    seed = seed_number(function, seed)
+    call = {"seed": seed, "epochs": epochs, "speed": "steps", "verbose": 0, **arguments}
+    callbacks = call.pop("callbacks", ())
+    whole = _ended(build_and_fit(builder, data, callbacks=copies(callbacks), **call))
+    with tempfile.TemporaryDirectory() as place:
+        folder = pathlib.Path(place)
+        call |= {"run": str(folder / "run"), "save_every": 0}
+        _break_off(builder, data, copies(callbacks), after, call)
+        job = {"builder": builder, "data": data, "call": {**call, "callbacks": callbacks}}
+        (folder / _JOB).write_bytes(cloudpickle.dumps(job))
+        _in_a_process(folder)
+        parts = read_state(folder / _RESULT)
+    proof = ResumeProof(
+        weights=_largest(whole.arrays, parts.arrays, "model "),
+        optimizer=_largest(whole.arrays, parts.arrays, "optimizer "),
+        history=_largest(_columns(whole.facts), _columns(parts.facts), ""),
+        epochs=epochs,
+        broken_off_after=after,
+    )
+    print(proof)
+    return proof
+
+
+class _BreakError(Exception):
+    pass
+
+
+class _Break(keras.callbacks.Callback):  # type: ignore[misc]
+    """Breaks a training off, as a kill would, at the start of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == self._epoch:
+            raise _BreakError
+
+
+def _break_off(
+    builder: Any, data: Any, callbacks: Any, after: int, call: Mapping[str, Any]
+) -> None:
+    with contextlib.suppress(_BreakError):
+        build_and_fit(builder, data, callbacks=[*_listed(callbacks), _Break(after)], **call)
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    return list(keras.tree.flatten(callbacks)) if callbacks is not None else []
+
+
+def _in_a_process(folder: pathlib.Path) -> None:
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    process = subprocess.run(
+        [sys.executable, "-m", "kerastrain.proofs", str(folder)],
+        env={**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no word"])[-1]
+        raise RuntimeError(f"`prove_resume`: the process in which the run went on failed: {last}")
+
+
+def _ended(trained: Any) -> State:
+    arrays = {name: as_array(variable) for name, variable in variables_by_name(trained.model)}
+    return State({"history": trained.history.history}, arrays)
+
+
+def _columns(facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    history = facts["history"]
+    return {name: np.array(column) for name, column in history.items() if name != "seconds"}
+
+
+def _largest(ours: Mapping[str, Any], theirs: Mapping[str, Any], group: str) -> float:
+    """Returns the largest difference between arrays; infinity where one is missing."""
+    names = {name for name in (*ours, *theirs) if name.startswith(group)}
+    differences = [0.0]
+    for name in names:
+        one, other = ours.get(name), theirs.get(name)
+        if one is None or other is None or one.shape != other.shape:
+            return float("inf")
+        if one.size and one.tobytes() != other.tobytes():
+            apart = np.abs(one.astype("float64") - other.astype("float64")).max()
+            differences.append(float(apart) if np.isfinite(apart) else float("inf"))
+    return max(differences)
+
+
+def _main() -> None:
+    folder = pathlib.Path(sys.argv[1])
+    cloudpickle = needs("cloudpickle", extra="search", function="prove_resume")
+    job = cloudpickle.loads((folder / _JOB).read_bytes())
+    trained = build_and_fit(job["builder"], job["data"], **job["call"])
+    write_state(folder / _RESULT, _ended(trained))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,76 @@
+"""`prove_resume`: it tells a run that goes on to the bit from one that doesn't."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerastrain import schedules
+from kerastrain.callbacks import early_stopping
+from kerastrain.proofs import ResumeProof, prove_resume
+
+pytest.importorskip("cloudpickle", reason="the builder goes to another process by cloudpickle")
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(64, 4)).astype("float32")
+Y = X.sum(axis=1)
+
+
+def build(a_layer=None, *, units=8, input_shape=(4,)):
+    layers = [keras.layers.Dense(units, "relu"), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+    return keras.Sequential([keras.Input(input_shape), *layers])
+
+
+class Shrinks(keras.callbacks.Callback):
+    """Changes the weights by what it has counted, and forgets it."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+        kernel = self.model.layers[0].kernel
+        kernel.assign(kernel * 0.9**self.epochs)
+
+
+def test_a_run_of_ones_own_builder_and_callbacks_is_proved(capsys):
+    proof = prove_resume(
+        build,
+        (X, Y),
+        callbacks=[early_stopping("loss", patience=3)],
+        schedule=schedules.one_cycle(0.01),
+        batch_size=16,
+    )
+    assert proof == ResumeProof(0.0, 0.0, 0.0, 4, 2)
+    assert bool(proof)
+    assert capsys.readouterr().out == (
+        "4 epochs at a stretch, and 2 + 2 with a new process between: largest difference 0.0 in "
+        "the weights, 0.0 in the optimizer, 0.0 in the history\n"
+    )
+
+
+def test_a_callback_that_forgets_is_found_out():
+    proof = prove_resume(build, (X, Y), callbacks=[Shrinks()], epochs=3, broken_off_after=1)
+    assert proof.weights > 0.01
+    assert not proof
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ({"epochs": 1}, "`epochs` must be at least 2. Received: epochs=1."),
+        (
+            {"broken_off_after": 4},
+            "`broken_off_after` must be below `epochs` (4). Received: broken_off_after=4.",
+        ),
+        (
+            {"run": "a"},
+            "`run` must be left out: the run that is broken off has a folder of its own. "
+            "Received: run='a'.",
+        ),
+    ],
+)
+def test_what_cannot_be_proved_is_refused(arguments, sentence):
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        prove_resume(build, (X, Y), **arguments)
+    assert str(error.value) == f"`prove_resume`: {sentence}"
