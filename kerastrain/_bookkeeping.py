@@ -42,13 +42,20 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._source = source
         self._best, self._lost = best, lost
+        self._first: list[Any] | None = None
         self.epoch, self._looked = 0, 0.0
         self._searched = time.perf_counter()
         self._start = time.perf_counter()
         self.lost_to_nan = False
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Keeps the weights that a run is left with which is lost before it has a best epoch."""
+        self._first = self.model.get_weights()
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Gives the data this epoch's order, and starts the clock."""
+        if self._best.epoch is not None:
+            self._first = None
         self._source.begin_epoch(epoch)
         self.epoch, self._start = epoch, time.perf_counter()
 
@@ -73,6 +80,8 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         """Looks at the weights once more, since relu hides NaN from the loss; then restores."""
         self.lost_to_nan = self.lost_to_nan or self._weights_are_lost()
         self._best.restore()
+        if self.lost_to_nan and self._best.epoch is None and self._first is not None:
+            self.model.set_weights(self._first)
 
     def get_state(self) -> dict[str, Any]:
         """Returns how long the epoch has taken so far."""

@@ -83,6 +83,7 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the epoch; in the one that was broken off, leads the way to where that was."""
         self.epoch, self._idle = epoch, 0
+        self.execution.skip(0, None)  # It may have been given up in its midst.
         if self._state is None:
             self.batch = 0
             return

@@ -118,7 +118,7 @@ class Keeping:
                 name: self._facts[name]
                 for name in ("configuration", "seed", "first_step", "first_batch")
             }
-            self._find_way_back(source)
+            self._find_way_back(source, epochs)
             steps.assign(self._facts["first_step"])
 
     def watchers(
@@ -187,7 +187,7 @@ class Keeping:
             must = f"be at least {done}, which the run has behind it"
             raise invalid("fit", "epochs", must, f"epochs={epochs}")
 
-    def _find_way_back(self, source: Source) -> None:
+    def _find_way_back(self, source: Source, epochs: int) -> None:
         """Leads a stream to the epoch, or takes the epoch's start where it can't be led further."""
         assert self._directory is not None
         where = f"epoch {self._facts['epoch'] + 1}"
@@ -202,6 +202,9 @@ class Keeping:
             where += f", batch {batch + 1}"
         source.replay(int(self._facts["epoch"]))
         path = os.fspath(self._directory.path)
+        if self._facts["is_over"] or self._facts["epoch"] == epochs:
+            self.notes = [f"run {path!r} has ended already"]
+            return
         self.notes = [f"run {path!r} goes on at {where}"]
 
 

@@ -138,8 +138,9 @@ def fit(
         save_every: Seconds within an epoch after which `run` is saved, as it is after every epoch;
             less often where saving would take more than 3 % of the time. 0 saves at every turn.
         max_time: Seconds after which to end, between two calls; the `stop_reason` is then "time".
-        on_nan: What to do when NaN has reached the weights: "stop" ends the run at its best epoch;
-            "rollback" goes on from there with half the rate, three times at most.
+        on_nan: What to do when NaN has reached the weights: "stop" ends the run at its best epoch,
+            or with its first weights if there is none; "rollback" goes on from there with half the
+            rate, three times at most.
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
             weights with the same seed and speed are the same to the bit (but a Dataset that
             shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
@@ -245,6 +246,8 @@ def fit(
                 if bar.announces and kept.begins:
                     bar.announce(*told(look()))
             reason = _train(model, source, execution, epochs, everyone, kept, account)
+            if bar and reason == "time":
+                bar.close("time used up")
         if reason in ("interrupted", "time"):
             account.catch_up()  # Keras ends no callback after Ctrl-C.
             account.restore()

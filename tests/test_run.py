@@ -295,12 +295,47 @@ def test_a_pydataset_goes_on_at_an_epochs_start(short_calls, folder, capsys):
 # How it ends.
 
 
+class Clock(keras.callbacks.Callback):
+    """A clock on which every call takes a second."""
+
+    sees_groups = True
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.now += 1
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    for module in ("_endings", "_keeping"):
+        monkeypatch.setattr(f"kerastrain.{module}.time", clock)
+    return clock
+
+
 def test_a_finished_run_returns_its_history_at_once(folder):
     model, other = net(), net(seed=2)
     first = fit(model, X, Y, run=folder, **CALL)
     again = fit(other, X, Y, run=folder, **CALL)
     assert (again.history, again.stop_reason) == (first.history, "finished")
     assert bits_of(other) == bits_of(model)
+
+
+def test_it_says_in_a_line_where_a_run_goes_on_or_that_it_has_ended(short_calls, folder, capsys):
+    broken_off(folder, (2, 2))
+    call = CALL | {"run": folder, "verbose": 1}
+    fit(net(), X, Y, **call)
+    assert f"run {os.fspath(folder)!r} goes on at epoch 3, batch 4\n" in capsys.readouterr().out
+    fit(net(), X, Y, **call)
+    assert f"run {os.fspath(folder)!r} has ended already\n" in capsys.readouterr().out
+
+
+def test_time_that_is_used_up_is_told(short_calls, clock, capsys):
+    fit(net(), X, Y, callbacks=[clock], max_time=2, **CALL | {"verbose": 1})
+    assert "time used up in the 1st epoch" in capsys.readouterr().out
 
 
 def test_a_finished_run_with_more_epochs_goes_on_as_if_they_had_been_asked_for(folder):
@@ -352,27 +387,6 @@ def test_a_second_ctrl_c_goes_through_at_once(short_calls, folder):
     handler = signal.getsignal(signal.SIGINT)
     fit(net(), X, Y, run=folder, callbacks=[PressesCtrlC(1, 1)], **CALL)
     assert signal.getsignal(signal.SIGINT) is handler
-
-
-class Clock(keras.callbacks.Callback):
-    """A clock on which every call takes a second."""
-
-    sees_groups = True
-    now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.now += 1
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    for module in ("_endings", "_keeping"):
-        monkeypatch.setattr(f"kerastrain.{module}.time", clock)
-    return clock
 
 
 def test_a_run_ends_when_its_time_is_used_up(short_calls, clock):
@@ -517,6 +531,18 @@ class Poison(keras.callbacks.Callback):
             self.model.layers[-1].kernel.assign(self.model.layers[-1].kernel * math.nan)
 
 
+@pytest.mark.parametrize("between_looks", [0.0, 1e9])
+def test_a_run_goes_back_alike_when_nan_is_seen_at_once_and_when_at_the_epochs_end(
+    short_calls, monkeypatch, between_looks
+):
+    model, other = (net(optimizer=keras.optimizers.SGD(0.4)) for _ in range(2))
+    call = CALL | {"on_nan": "rollback"}
+    fit(model, X, Y, callbacks=[Poison(2, 0.15)], **call)
+    monkeypatch.setattr("kerastrain._bookkeeping._BETWEEN_LOOKS", between_looks)
+    fit(other, X, Y, callbacks=[Poison(2, 0.15)], **call)
+    assert bits_of(other) == bits_of(model)
+
+
 def test_a_run_that_goes_back_goes_on_with_half_the_rate_and_says_so():
     model = net(optimizer=keras.optimizers.SGD(0.4))
     history = fit(model, X, Y, callbacks=[Poison(2, 0.15)], on_nan="rollback", **CALL)
@@ -551,6 +577,18 @@ def test_a_run_stops_within_the_epoch_in_which_nan_reaches_the_weights(short_cal
     history = fit(model, X, Y, callbacks=[Poison(2, 0.0), calls], **CALL)
     assert (history.stop_reason, history.epoch, calls.calls) == ("nan", [0, 1, 2], 1)
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def test_nan_is_told_by_its_epoch_its_rate_and_what_may_have_caused_it():
+    model = net(optimizer=keras.optimizers.SGD(1e30))
+    history = fit(model, X * 1e4, Y, epochs=3, verbose=0, seed=1)
+    assert history.stop_reason == "nan"
+    assert history.note.startswith("NaN in epoch 1, at a rate of 1e+30. The learning rate is 1e+30")
+    sound = fit(net(), X, Y, callbacks=[Poison(2, 0.0)], **CALL)
+    assert sound.note == (
+        "NaN in epoch 3, at a rate of 0.001. Data and labels look sound: take a tenth of the rate, "
+        "see where the loss turns up with lr_find(), or give the optimizer clipnorm=1.0."
+    )
 
 
 # What is refused.
