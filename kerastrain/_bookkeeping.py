@@ -11,6 +11,7 @@ from kerastrain._checks import invalid, one_of, real_number, show, whole_number
 from kerastrain._optimizers import rate_of_last_step
 from kerastrain.callbacks import MODES, KnownEarlyStopping
 from kerastrain.sources import Source
+from kerastrain.state import has_finite_weights
 
 
 class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
@@ -41,7 +42,7 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
             logs["learning_rate"] = rate
         logs["seconds"] = time.perf_counter() - self._start
         if not math.isfinite(logs.get("loss", 0.0)) and self._weights_are_lost():
-            # No later step can mend a weight that is NaN; a loss alone may recover.
+            # A loss alone may recover.
             self.lost_to_nan = self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -54,8 +55,7 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         return "lost to NaN" if self.lost_to_nan else "stopped early"
 
     def _weights_are_lost(self) -> bool:
-        weights = (keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables)
-        return not all(np.isfinite(weight).all() for weight in weights)
+        return not has_finite_weights(self.model)
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]

@@ -65,6 +65,7 @@ RANKS = {
     "bench": 6,
     "batch_sizes": 6,
     "search.parameters": 5.5,
+    "search.values": 5.5,
     "search.adapters": 6,
     "surfaces": 0.5,
     "search.owners": 0,

@@ -1,6 +1,7 @@
 """`search`: what it finds, repeats, survives, goes on with and refuses."""
 
 import logging
+import math
 import os
 import pathlib
 import random
@@ -234,6 +235,81 @@ def test_a_trial_without_a_finite_value_has_failed():
     assert result.trials[0].state == "failed"
     assert result.trials[0].reason == "no epoch had a finite val_loss"
     assert result.best_params == {"learning_rate": 0.01}
+
+
+RARE = (np.arange(60) % 10 == 0).astype("int32")
+
+
+def classifier(is_lost=False, a_layer=None):
+    """A model whose weights become NaN in the first step, where asked; it then says 0 always."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    rate = math.nan if is_lost else 1e-3
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_model_of_nan_does_not_win_by_its_accuracy(jobs):
+    given = {"metric": "val_accuracy", "sampler": "grid", "pruner": None, "jobs": jobs, **SHORT}
+    result = search(classifier, {"is_lost": [True, False]}, (X, RARE), **given)
+    assert result.trials[0].histories[0].history["val_accuracy"][0] > 0.8
+    assert (result.trials[0].state, result.trials[0].reason) == (
+        "failed",
+        "its weights were lost to NaN",
+    )
+    assert result.best_params == {"is_lost": False}
+    assert np.isfinite(result.model.get_weights()[0]).all()
+
+
+def test_the_accuracy_of_a_model_of_nan_is_not_held_against_others():
+    import optuna
+
+    seen = []
+
+    class Looks(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            seen.append(trial.number)
+            return False
+
+    given = {"metric": "val_accuracy", "sampler": "grid", "pruner": Looks(), **SHORT}
+    search(classifier, {"is_lost": [True, False]}, (X, RARE), **given)
+    assert set(seen) == {1}
+
+
+class LosesIn(keras.callbacks.Callback):
+    """Makes the weights NaN at the begin of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            self.model.set_weights([weight * math.nan for weight in self.model.get_weights()])
+
+
+def test_a_run_that_was_good_before_it_was_lost_counts_with_its_best_epoch():
+    given = {"callbacks": [LosesIn(2)], "pruner": None, **SHORT}
+    result = search("regression", SPACE, DATA, trials=1, **given)
+    history = result.best.histories[0]
+    assert (history.stop_reason, history.best_epoch) == ("nan", 1)
+    assert result.best_value == history.history["val_loss"][1]
+    assert np.isfinite(result.model.predict(X, verbose=0)).all()
+
+
+def test_the_best_value_is_that_of_the_model_which_is_returned():
+    """Whether the user's EarlyStopping restores, and also where nothing is to be restored."""
+    space, held_out = {"learning_rate": [0.8]}, {"validation_data": (X, Y), **SHORT, "epochs": 8}
+    stopper = keras.callbacks.EarlyStopping("val_loss", patience=9)
+    for given in ({}, {"callbacks": [stopper]}, {"restore_best": False}):
+        result = search("regression", space, DATA, trials=1, **held_out, **given)
+        losses = result.best.histories[0].history["val_loss"]
+        expected = losses[-1] if "restore_best" in given else min(losses)
+        assert losses[-1] > min(losses)
+        assert result.best_value == expected
+        loss = result.model.evaluate(X, Y, verbose=0, return_dict=True)["loss"]
+        assert loss == pytest.approx(expected, rel=1e-5)
+    assert not stopper.restore_best_weights
 
 
 def test_ctrl_c_returns_what_there_is():

@@ -27,6 +27,7 @@ from kerastrain.search.estimator_parameters import (
 from kerastrain.search.parameters import as_python
 from kerastrain.search.predictions import outputs_of, units_of
 from kerastrain.search.seeds import built_from, seed_of_pass, seeded
+from kerastrain.state import has_finite_weights
 from kerastrain.training import arguments_of_fit
 
 _COMPILING = ("optimizer", "learning_rate", "metrics")
@@ -88,7 +89,8 @@ class KerasEstimator(BuilderParameters):
             The estimator, with `model_` and `history_`.
 
         Raises:
-            ValueError: If an argument's value is out of range, or model and data don't fit.
+            ValueError: If an argument's value is out of range, model and data don't fit, or the
+                weights are lost to NaN.
             TypeError: If an argument is of the wrong kind.
         """
         now = {"epochs": epochs, "batch_size": batch_size, "callbacks": callbacks}
@@ -207,6 +209,9 @@ class KerasEstimator(BuilderParameters):
         self.passes_ += 1
         if history.stop_reason == "interrupted":
             raise KeyboardInterrupt
+        if not has_finite_weights(model):
+            must = "train to finite weights: a lower learning rate may do"
+            raise invalid(self._named("fit"), "build_model", must, "a run that ended with NaN")
         return self
 
     def _one_more_pass(self, X: Any, y: Any, sample_weight: Any) -> Self:

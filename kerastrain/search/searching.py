@@ -53,7 +53,8 @@ def search(
     """Looks for the parameters with which a model trains best.
 
     Each trial builds, compiles and trains a model as `build_and_fit` does, with the same seed, and
-    counts with its best epoch. Trials that do badly after 1, 3, 9, ... epochs are given up.
+    counts with its best epoch, whose weights its model has; with `restore_best=False` it is the
+    last one, in both. Trials that do badly after 1, 3, 9, ... epochs are given up.
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.

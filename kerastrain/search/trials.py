@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
-from kerastrain.callbacks import known_monitor
 from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.folds import folds_of
 from kerastrain.search.parameters import Routed, watched_for
+from kerastrain.search.values import is_lost, measure_in, value_of, why_none
 from kerastrain.search_records import is_better
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
@@ -92,7 +92,7 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
             trained.append(trained_once(job, routed, data, seed=seed, watchers=watchers))
             if trained[-1].history.stop_reason == "interrupted":
                 raise KeyboardInterrupt
-            watch.end_fold(trained[-1].history)
+            watch.end_fold(trained[-1], {**job.arguments, **routed.arguments})
             if watch.stopped:
                 break
     except WrongCallError:
@@ -103,8 +103,7 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     histories = [each.history for each in trained]
     value = watch.value
     if not math.isfinite(value):
-        reason = f"no epoch had a finite {job.metric}"
-        return Outcome("failed", math.nan, _since(start), reason, histories)
+        return Outcome("failed", math.nan, _since(start), watch.lost, histories)
     if watch.stopped:
         return Outcome("pruned", value, _since(start), watch.stopped, histories)
     model = trained[0].model if job.folds is None else None
@@ -171,6 +170,7 @@ class _Watch:
 
     Attributes:
         stopped: Why the trial was given up; empty if it wasn't.
+        lost: Why a fold has no value; empty if all have.
     """
 
     def __init__(self, job: Job, report: Report) -> None:
@@ -180,17 +180,17 @@ class _Watch:
         self._finished: list[float] = []  # The value of each fold that has ended.
         self._best: float | None = None  # So far, of the fold that is running.
         self._epochs = 0
-        self.stopped = ""
+        self.stopped = self.lost = ""
 
     @property
     def value(self) -> float:
         """The mean over the folds of the best epoch's value; NaN if one has none."""
         return statistics.fmean(self._finished) if self._finished else math.nan
 
-    def end_epoch(self, logs: Mapping[str, Any]) -> bool:
+    def end_epoch(self, model: keras.Model, logs: Mapping[str, Any]) -> bool:
         """Takes in an epoch; tells whether to stop."""
         self._name = self._name_in(logs)
-        value = float(logs[self._name])
+        value = math.nan if is_lost(model, logs) else float(logs[self._name])
         if math.isfinite(value):
             self._best = value if self._best is None else self._better(self._best, value)
         self._epochs += 1
@@ -200,14 +200,16 @@ class _Watch:
             raise WrongCallError(error) from error
         return bool(self.stopped)
 
-    def end_fold(self, history: History) -> None:
-        """Keeps the fold's value: at the epoch whose weights the model is left with."""
-        self._finished.append(history.best.get(self._name, math.nan))
+    def end_fold(self, trained: Trained, arguments: Mapping[str, Any]) -> None:
+        """Keeps the fold's value: at the epoch whose weights the model was left with."""
+        self._finished.append(value_of(trained, self._name, arguments=arguments))
+        if not math.isfinite(self._finished[-1]):
+            self.lost = self.lost or why_none(trained, self._name)
         self._best = None
 
     def _name_in(self, logs: Mapping[str, Any]) -> str:
         try:
-            return known_monitor(self._metric, logs, function="search", argument="metric")
+            return measure_in(self._metric, logs, function="search")
         except (TypeError, ValueError) as error:
             raise WrongCallError(error) from error
 
@@ -220,7 +222,7 @@ class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
         self._watch = watch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._watch.end_epoch(logs or {}):
+        if self._watch.end_epoch(self.model, logs or {}):
             self.model.stop_training = True
 
 

@@ -1,0 +1,59 @@
+"""What a run counts: the metric at the epoch whose weights the model was left with."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from kerastrain.callbacks import known_monitor
+from kerastrain.records import PER_EPOCH_FACTS, History
+from kerastrain.state import has_finite_weights
+from kerastrain.training import Trained
+
+
+def value_of(trained: Trained, metric: str, *, arguments: Mapping[str, Any]) -> float:
+    """Returns the metric of a run; NaN if the model's weights aren't finite.
+
+    A model of NaN has an accuracy all the same: that of saying the first class. A run that was good
+    before it was lost counts with what it was restored to.
+
+    Args:
+        trained: The model as it was left, and its history.
+        metric: The column.
+        arguments: Those of the run, which may say that nothing is restored.
+    """
+    if not has_finite_weights(trained.model):
+        return math.nan
+    return _at_the_end(trained.history, metric, arguments)
+
+
+def why_none(trained: Trained, metric: str) -> str:
+    """Says why a run has no value."""
+    column = trained.history.history.get(metric, [])
+    if not any(map(math.isfinite, column)):
+        return f"no epoch had a finite {metric}"
+    if not has_finite_weights(trained.model):
+        return "its weights were lost to NaN"
+    return f"the epoch that it ended with had no finite {metric}"
+
+
+def is_lost(model: Any, logs: Mapping[str, Any]) -> bool:
+    """Tells whether an epoch that has just ended left a model of NaN, whatever its metrics say."""
+    return not math.isfinite(logs.get("loss", 0.0)) and not has_finite_weights(model)
+
+
+def measure_in(metric: str, logs: Mapping[str, Any], *, function: str) -> str:
+    """Returns the name under which a run has the metric, or raises, listing what it has."""
+    measures = {name: logs[name] for name in logs if name not in PER_EPOCH_FACTS}
+    return known_monitor(metric, measures, function=function, argument="metric")
+
+
+def restores(arguments: Mapping[str, Any]) -> bool:
+    """Tells whether a run with these arguments leaves the model with its best weights."""
+    return arguments.get("restore_best", True) is not False
+
+
+def _at_the_end(history: History, metric: str, arguments: Mapping[str, Any]) -> float:
+    if restores(arguments):
+        return history.best.get(metric, math.nan)
+    column = history.history.get(metric, [])
+    return column[-1] if column else math.nan
