@@ -41,6 +41,8 @@ class Trial:
         seed: What it was trained with.
         seconds: The time that it took.
         reason: Why it was pruned or failed; empty where it is complete.
+        threads: How many it had in a process of its own, on which the bits of large products hang;
+            `None` if it ran in the process of the search.
         histories: Every epoch's curves: one history, or one for each fold.
 
     Example:
@@ -56,6 +58,7 @@ class Trial:
     seconds: float = math.nan
     reason: str = ""
     histories: list[History] = dataclasses.field(default_factory=list)
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -223,7 +226,9 @@ class SearchResult:
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
-        fields["trials"] = [Trial.of_fields(trial) for trial in fields["trials"]]
+        # A file of an earlier version has one number of threads for all trials.
+        threads = {"threads": fields["settings"].pop("threads", None)}
+        fields["trials"] = [Trial.of_fields(threads | trial) for trial in fields["trials"]]
         fields["seconds"] = float(fields["seconds"])
         fields["settings"] = {k: _from_json(value) for k, value in fields["settings"].items()}
         for name in ("importance", "tested"):

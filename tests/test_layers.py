@@ -75,7 +75,7 @@ RANKS = {
     "search.spaces": 6.1,
     "search.hypermodels": 6.2,
     "search.trials": 6.2,
-    "search.worker": 6.3,
+    "search.worker": 6.25,
     "search.crews": 6.3,
     "search.refits": 6.35,
     "search.plans": 6.4,

@@ -146,6 +146,19 @@ def test_streams_and_processes_do_not_go_together():
         search("regression", SPACE, STREAM, validation_data=STREAM, jobs=2)
 
 
+@pytest.mark.parametrize(
+    ("given", "received"), [({"jobs": 2}, "jobs=2"), ({"trial_timeout": 9}, "a limit for trials")]
+)
+def test_a_system_that_cannot_run_trials_apart_says_so(monkeypatch, given, received):
+    monkeypatch.setattr("kerastrain.search.plans.can_run_apart", lambda: False)
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        search("regression", SPACE, DATA, verbose=0, **given)
+    assert str(error.value) == (
+        "`search`: `jobs` must be 1, without limits for trials, on Windows, where none runs in a "
+        f"process of its own. Received: {received}."
+    )
+
+
 # Defaults.
 
 

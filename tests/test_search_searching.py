@@ -517,8 +517,16 @@ def test_a_builder_that_fails_for_all_values_ends_the_search():
 def test_a_metric_that_does_not_exist_is_named_with_those_that_do():
     sentence = refusal(metric="val_accuracy")
     assert sentence == (
-        "`search`: `metric` must be one of 'learning_rate', 'loss', 'mae', 'mse', 'r2', 'seconds', "
+        "`search`: `metric` must be one of 'loss', 'mae', 'mse', 'r2', "
         "'val_loss', 'val_mae', 'val_mse', 'val_r2'. Received: metric='val_accuracy'."
+    )
+
+
+def test_what_is_no_measure_of_a_model_is_no_metric():
+    sentence = refusal(metric="seconds", mode="min")
+    assert sentence == (
+        "`search`: `metric` must be one of 'loss', 'mae', 'mse', 'r2', 'val_loss', 'val_mae', "
+        "'val_mse', 'val_r2'. Received: metric='seconds'."
     )
 
 

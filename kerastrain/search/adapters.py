@@ -104,13 +104,14 @@ def objective(
     """Makes a function from parameters to a number, for any library that minimises one.
 
     Each call builds a model, trains it, and returns the metric of its best epoch, as the history
-    has it; with `restore_best=False`, of its last one. Less is better: of a metric of which more is better, such as `val_accuracy`, it returns
-    the negative. A parameter goes to the builder where it has one of that name, else to
-    `build_and_fit` and `fit`: `epochs`, `batch_size`, `learning_rate`, `optimizer`, `patience` and
-    the rest. What a call is given comes before what was given here.
+    has it; with `restore_best=False`, of its last one. Less is better: of a metric of which more is
+    better, such as `val_accuracy`, it returns the negative. A parameter goes to the builder where
+    it has one of that name, else to `build_and_fit` and `fit`: `epochs`, `batch_size`,
+    `learning_rate`, `optimizer`, `patience` and the rest. What a call is given comes before what
+    was given here.
 
-    A run that ends with weights of NaN counts as infinity, and the search goes on. What else fails is raised,
-    the builder's errors among it, and so is Ctrl-C.
+    A run that ends with weights of NaN counts as infinity, and the search goes on. What else fails
+    is raised, the builder's errors among it, and so is Ctrl-C.
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.

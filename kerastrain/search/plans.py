@@ -13,7 +13,7 @@ from kerastrain.building import unpacked
 from kerastrain.callbacks import direction
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import builder_of
-from kerastrain.search.crews import Limits, threads_of
+from kerastrain.search.crews import Limits, can_run_apart, threads_of
 from kerastrain.search.folds import all_rows, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed
 from kerastrain.search.samplers import Judge, judge_of, sampler_checked
@@ -117,7 +117,7 @@ def plan_of(
         _above_0("timeout", timeout),
         None if seed is None else seed_number("search", seed),
         _test_rows(getattr(job.data, "test", None) if test_data is None else test_data, job.data),
-        _settings(job, sampler, pruner) | {"threads": threads_of(jobs, limits)},
+        _settings(job, sampler, pruner),
     )
 
 
@@ -196,11 +196,15 @@ def _above_0(argument: str, value: Any) -> float | None:
 
 def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
     count = whole_number("search", "jobs", jobs, least=1)
-    is_apart = threads_of(count, limits) is not None
-    if is_apart and any(
-        is_stream(part) for part in (job.data, job.arguments.get("validation_data"))
-    ):
-        what = f"jobs={count}" if count > 1 else "a limit for trials"
+    if threads_of(count, limits) is None:
+        return count
+    what = f"jobs={count}" if count > 1 else "a limit for trials"
+    if not can_run_apart():
+        must = (
+            "be 1, without limits for trials, on Windows, where none runs in a process of its own"
+        )
+        raise invalid("search", "jobs", must, what)
+    if any(is_stream(part) for part in (job.data, job.arguments.get("validation_data"))):
         must = "be arrays where trials run in processes of their own, to which a stream can't go"
         raise invalid("search", "data", must, f"data={show(job.data)} and {what}")
     return count

@@ -243,7 +243,7 @@ def _with_model(found: SearchResult, model_of: Callable[[int], Any], plan: Plan)
     try:
         model = model_of(found.best.number)
         if model is None:
-            model = refit_job(found.best, plan.job, threads=found.settings["threads"]).model
+            model = refit_job(found.best, plan.job, function="search").model
         tested = _tested(model, plan.test_data)
     except KeyboardInterrupt:  # What was found stays found.
         return dataclasses.replace(found, stop_reason="interrupted")

@@ -80,6 +80,7 @@ class Book:
             "value": outcome.value,
             "seed": self.seed,
             "seconds": outcome.seconds,
+            "threads": outcome.threads,
             "reason": outcome.reason,
             "histories": [dataclasses.asdict(history) for history in outcome.histories],
         }

@@ -66,6 +66,7 @@ class Outcome:
     """What came of a trial; see `kerastrain.search_records.Trial`.
 
     Attributes:
+        threads: How many it had in a process of its own; `None` in this one.
         model: The trained model; `None` where there are folds, or no value.
     """
 
@@ -74,6 +75,7 @@ class Outcome:
     seconds: float
     reason: str = ""
     histories: list[History] = dataclasses.field(default_factory=list)
+    threads: int | None = None
     model: Any = dataclasses.field(default=None, compare=False)
 
 
@@ -107,7 +109,7 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     if watch.stopped:
         return Outcome("pruned", value, _since(start), watch.stopped, histories)
     model = trained[0].model if job.folds is None else None
-    return Outcome("complete", value, _since(start), "", histories, model)
+    return Outcome("complete", value, _since(start), "", histories, model=model)
 
 
 def trained_once(
