@@ -70,4 +70,6 @@ def _birth(pid: int) -> str:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "-"
-    return stat.rpartition(")")[2].split()[19]
+    state, *fields = stat.rpartition(")")[2].split()
+    # A killed process that its parent hasn't asked after is still listed, as a zombie.
+    return "ended" if state in "ZX" else fields[18]
