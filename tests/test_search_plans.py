@@ -11,7 +11,7 @@ from search_data import DATA, SPACE
 pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[search]"')
 
 from scipy.stats import norm
-from sklearn.model_selection import LeaveOneOut, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, LeaveOneOut, TimeSeriesSplit
 from small_searches import plan
 
 from kerastrain.search import search
@@ -110,6 +110,25 @@ REFUSED = [
         {"folds": 3, "validation_split": 0.2},
         "`validation_split` must be left out where there are `folds`, which say what to validate "
         "on. Received: validation_split and folds=3.",
+    ),
+    (
+        {"folds": 100},
+        "`folds` must be at most the number of rows (60). Received: folds=100.",
+    ),
+    (
+        {"folds": GroupKFold(3)},
+        "`folds` must split the rows of `data` by themselves, and their labels at most. Received: "
+        f"folds={GroupKFold(3)} (The 'groups' parameter should not be None).",
+    ),
+    (
+        {"folds": LeaveOneGroupOut()},
+        "`folds` must split the rows of `data` by themselves, and their labels at most. Received: "
+        "folds=LeaveOneGroupOut() (The 'groups' parameter should not be None).",
+    ),
+    (
+        {"validation_split": 0},
+        "`metric` must be a training metric where there is neither validation_data nor "
+        "validation_split. Received: metric='val_loss'.",
     ),
     (
         {"data": STREAM},

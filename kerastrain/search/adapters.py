@@ -16,7 +16,7 @@ from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.parameters import Routed, routed, watched_for
-from kerastrain.search.values import measure_in, value_of
+from kerastrain.search.values import check_is_measured, measure_in, value_of
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -187,6 +187,4 @@ def _check_data(data: Any, arguments: Mapping[str, Any], metric: str) -> None:
         validated = split or arguments.get("validation_data") is not None
     else:
         validated = validation is not None
-    if metric.startswith("val_") and not validated:
-        must = "be a training metric where there is neither validation_data nor validation_split"
-        raise invalid("objective", "metric", must, f"metric={metric!r}")
+    check_is_measured(metric, arguments, is_validated=validated, function="objective")

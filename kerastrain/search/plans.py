@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +15,17 @@ from kerastrain.callbacks import direction
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import builder_of
 from kerastrain.search.crews import Limits, can_run_apart, threads_of
-from kerastrain.search.folds import all_rows, folds_checked
+from kerastrain.search.folds import count_of, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed
 from kerastrain.search.samplers import Judge, judge_of, sampler_checked
 from kerastrain.search.spaces import ASpace, Space, space_of
 from kerastrain.search.trials import Job
+from kerastrain.search.values import check_is_measured
 from kerastrain.search_records import is_plain, plain
 
 _TRIALS = 20
 _HELD_OUT = 0.2  # of the rows, where nothing says what to validate on
+_VALIDATIONS = ("validation_data", "validation_split")
 _DECIDED = ("builder", "mode", "monitor", "params", "seed", "verbose")
 """Arguments of `build_and_fit` that the search has of its own, or decides itself."""
 
@@ -67,10 +70,10 @@ class Plan:
             "metric": self.job.metric,
             "mode": self.job.mode,
             "seed": self.seed,
-            "folds": _kind_if_not_plain(self.job.folds),
+            "folds": _splitter_in_words(self.job.folds),
             "space": "a function" if space is None else sorted(space),
             "builder": getattr(self.job.builder, "__qualname__", type(self.job.builder).__name__),
-            "data": _shapes(self.job.data),
+            "data": _described(self.job.data),
             "params": _kinds_if_not_plain(self.job.params),
             **_kinds_if_not_plain(self.job.arguments),
         }
@@ -145,8 +148,13 @@ def _completed(job: Job) -> Job:
     mode = direction(job.metric, job.mode, function="search")
     arguments = dict(job.arguments)
     arguments["epochs"] = whole_number("search", "epochs", arguments["epochs"], least=1)
-    given = [n for n in ("validation_data", "validation_split") if arguments.get(n) is not None]
-    (x, _), validation, _, _ = unpacked(job.data, function="search")
+    for name in _VALIDATIONS:
+        if arguments.get(name, 0) is None:
+            del arguments[name]
+    given = [name for name in _VALIDATIONS if name in arguments]
+    (x, y), validation, _, _ = unpacked(job.data, function="search")
+    if not is_stream(x):
+        rows_of(x, y, function="search")
     folds = folds_checked(job.folds)
     if folds is not None and given:
         must = "be left out where there are `folds`, which say what to validate on"
@@ -159,6 +167,10 @@ def _completed(job: Job) -> Job:
             must = "be given, or else `folds`, where the data are a stream"
             raise invalid("search", "validation_data", must, f"data={show(job.data)}")
         arguments["validation_split"] = _HELD_OUT
+    is_validated = folds is not None or validation is not None
+    if given or not is_validated:
+        is_validated = bool(arguments.get("validation_split")) or "validation_data" in arguments
+    check_is_measured(job.metric, arguments, is_validated=is_validated, function="search")
     return dataclasses.replace(job, mode=mode, folds=folds, arguments=arguments)
 
 
@@ -171,10 +183,7 @@ def _most_epochs(job: Job, space: Space) -> int:
 
 
 def _number_of(job: Job) -> int:
-    if job.folds is None or isinstance(job.folds, int):
-        return job.folds or 1
-    rows = all_rows(job.data)[0]
-    return int(job.folds.get_n_splits(np.zeros(len(rows)), rows.y))
+    return 1 if job.folds is None else count_of(job.data, job.folds)
 
 
 def _trials(trials: int | None, sampler: Any, space: Space) -> int:
@@ -217,13 +226,27 @@ def _test_rows(test_data: Any, data: Any) -> Any:
     if not isinstance(test_data, tuple | list) or len(test_data) != 2:
         must = "be a pair (x, y), a tf.data.Dataset or a PyDataset"
         raise invalid("search", "test_data", must, f"test_data={show(test_data)}", kind=TypeError)
-    rows = rows_of(*test_data, function="search", names=("test_data", "test_data", "sample_weight"))
-    x = unpacked(data, function="search")[0][0]
-    theirs, ours = np.shape(rows.x)[1:], None if is_stream(x) else np.shape(x)[1:]
-    if isinstance(rows.x, np.ndarray) and isinstance(x, np.ndarray) and theirs != ours:
-        must = f"have rows of the training rows' shape {ours}"
-        raise invalid("search", "test_data", must, f"rows of shape {theirs}")
+    rows = rows_of(*test_data, function="search", names=("test_data[0]", "test_data[1]", ""))
+    x, y = unpacked(data, function="search")[0]
+    if not is_stream(x):
+        _check_alike(rows.x, x, "rows", "training rows'")
+        _check_alike(rows.y, y, "targets", "training targets'")
     return rows.x, rows.y
+
+
+def _check_alike(theirs: Any, ours: Any, what: str, whose: str) -> None:
+    """Raises where rows of the test differ from those of the training in shape or kind."""
+    theirs, ours = (np.asarray(one) if isinstance(one, list) else one for one in (theirs, ours))
+    if not isinstance(theirs, np.ndarray) or not isinstance(ours, np.ndarray):
+        return
+    shapes = [one.shape[1:] if one.shape[1:] != (1,) else () for one in (theirs, ours)]
+    if shapes[0] != shapes[1]:
+        must = f"have {what} of the {whose} shape {ours.shape[1:]}"
+        raise invalid("search", "test_data", must, f"{what} of shape {theirs.shape[1:]}")
+    are_texts = [one.dtype.kind in "OSU" for one in (theirs, ours)]
+    if are_texts[0] != are_texts[1]:
+        must = f"have {what} of the {whose} kind, {ours.dtype}"
+        raise invalid("search", "test_data", must, f"{what} of {theirs.dtype}")
 
 
 def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:
@@ -246,8 +269,26 @@ def _kind_if_not_plain(value: Any) -> Any:
     return plain(value) if is_plain(value) else f"a {type(value).__name__}"
 
 
-def _shapes(data: Any) -> str:
-    """Returns the shapes of the training rows, which tell other data in most cases."""
-    pair = unpacked(data, function="search")[0]
-    parts = [part for part in keras.tree.flatten(pair) if part is not None]
-    return ", ".join(str(np.shape(part)) if hasattr(part, "__len__") else "?" for part in parts)
+def _splitter_in_words(folds: Any) -> Any:
+    """Returns a number of folds, or a splitter with its settings, where it tells them."""
+    words = repr(folds)
+    return _kind_if_not_plain(folds) if is_plain(folds) or " object at 0x" in words else words
+
+
+def _described(data: Any) -> str:
+    """Returns the shapes of training and validation rows, and a sum that tells other rows."""
+    training, validation = unpacked(data, function="search")[:2]
+    parts = [part for part in keras.tree.flatten((training, validation)) if part is not None]
+    return ", ".join(f"{np.shape(one)} {_sum_of(one)}" if _has_rows(one) else "?" for one in parts)
+
+
+def _has_rows(part: Any) -> bool:
+    return hasattr(part, "__len__") and not is_stream(part)
+
+
+def _sum_of(part: Any) -> str:
+    """Returns a checksum of rows, of texts among them."""
+    array = np.ascontiguousarray(part)
+    if array.dtype.kind in "OU":
+        return f"{zlib.crc32(chr(0).join(map(str, array.flat)).encode()):08x}"
+    return f"{zlib.crc32(array.reshape(-1).view('u1').data):08x}"

@@ -6,7 +6,8 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kerastrain._checks import invalid
@@ -19,8 +20,8 @@ from kerastrain.search.plans import Plan, plan_of
 from kerastrain.search.refits import refit_job
 from kerastrain.search.spaces import ASpace
 from kerastrain.search.studies import Book, opened
-from kerastrain.search.trials import Job, Outcome, unpacked_model
-from kerastrain.search_records import SearchResult, is_better
+from kerastrain.search.trials import Job, Outcome, in_a_line, unpacked_model
+from kerastrain.search_records import SearchResult, Trial, is_better
 
 _HOPELESS = 5
 """Trials that fail, one after the other from the first on, until the search is given up."""
@@ -80,7 +81,8 @@ def search(
             Optuna's.
         jobs: How many trials to run at once. From 2 on, each runs in a process of its own, which
             has its share of the cores.
-        timeout: Seconds after which no trial begins, and those that run stop at an epoch's end.
+        timeout: Seconds after which no trial begins, and those that run stop at an epoch's end;
+            with a `storage`, the same call begins them anew.
         trial_timeout: Seconds after which a trial counts as failed; it then runs in a process of
             its own.
         trial_megabytes: Memory of a trial's process, in millions of bytes, from which on it counts
@@ -99,7 +101,8 @@ def search(
             `batch_size` or `callbacks`, which are copied for every fit.
 
     Returns:
-        All trials, the best parameters, and the best model. After Ctrl-C, what there is.
+        All trials, the best parameters, and the best model. After Ctrl-C, what there is; and where
+        the best can't be trained again or tested, all but that, and a warning that says why.
 
     Raises:
         ValueError: If an argument's value is out of range, nobody has a parameter of that name, the
@@ -144,6 +147,8 @@ def search(
             stop_reason=reason,
         )
         found = _with_model(found, hunt.model_of, plan)
+    if found.note:
+        warnings.warn(f"`search` found the best parameters, but {found.note}", stacklevel=2)
     return dataclasses.replace(found, seconds=time.perf_counter() - begun)
 
 
@@ -157,6 +162,7 @@ class _Hunt:
         self._best: tuple[int, float] | None = None
         self._model: Any = None
         self._failed: list[Outcome] = []
+        self._cut: set[int] = set()  # The numbers of trials that the time of the search has ended.
         self._has_seen_better = False
         for trial in book.trials:
             self._note(trial.number, trial.state, trial.value, None)
@@ -172,6 +178,7 @@ class _Hunt:
                 self._bar.refresh()
         except KeyboardInterrupt:
             return "interrupted"
+        self._check_hope()
         return "timeout" if self._is_late() and not self._book.is_full else "finished"
 
     def model_of(self, number: int) -> Any:
@@ -199,27 +206,35 @@ class _Hunt:
         """Hears of an epoch of a trial; returns why the trial has to stop, or nothing."""
         self._bar.see_epoch(trial.number, epochs)
         if self._is_late():
+            self._cut.add(trial.number)
             return "the time of the search was up"
         if value is None or not self._plan.judge.looks_after(epochs):
             return ""
-        trial.report(value, epochs)
+        self._book.report(trial, value, epochs)
         after = "1 epoch" if epochs == 1 else f"{epochs} epochs"
         return f"it would hardly win, after {after}" if trial.should_prune() else ""
 
     def _end(self, number: int, outcome: Outcome) -> None:
-        """Keeps what came of a trial; raises when nothing will come of any."""
+        """Keeps what came of a trial; raises what would come of any."""
         trial, params = self._running.pop(number)
+        if number in self._cut and outcome.state != "complete":
+            return  # As after Ctrl-C, it stays open, for whoever goes on with the search.
+        if outcome.error is not None and not self._has_seen_better:
+            raise outcome.error
         self._book.tell(trial, outcome, params=params)
         self._note(number, outcome.state, outcome.value, outcome.model)
         self._bar.see_end(number, outcome, params)
         self._failed += [outcome] if outcome.state == "failed" else []
-        if self._is_hopeless() and not self._running:
+
+    def _check_hope(self) -> None:
+        """Raises where no trial has come to anything, nor will."""
+        if self._is_hopeless():
             must = "train a model with the parameters in `space`"
-            received = (
-                f"{len(self._failed)} trials, which all failed, the first with "
-                f"{self._failed[0].reason}"
-            )
-            raise invalid("search", "builder", must, received)
+            raise invalid("search", "builder", must, _all_failed(self._failed))
+        ended = self._book.trials
+        if self._book.is_full and ended and all(trial.state == "failed" for trial in ended):
+            must = "hold a trial that hasn't failed, or else pass another `name`, or more `trials`"
+            raise invalid("search", "storage", must, _all_failed(ended))
 
     def _is_hopeless(self) -> bool:
         """Tells whether so many trials have failed, and none has not, that all will."""
@@ -244,10 +259,23 @@ def _with_model(found: SearchResult, model_of: Callable[[int], Any], plan: Plan)
         model = model_of(found.best.number)
         if model is None:
             model = refit_job(found.best, plan.job, function="search").model
-        tested = _tested(model, plan.test_data)
     except KeyboardInterrupt:  # What was found stays found.
         return dataclasses.replace(found, stop_reason="interrupted")
+    except Exception as error:  # Whatever a callback of the user's may raise; likewise.
+        return dataclasses.replace(found, note=f"it could not be trained again: {in_a_line(error)}")
+    try:
+        tested = _tested(model, plan.test_data)
+    except KeyboardInterrupt:
+        return dataclasses.replace(found, model=model, stop_reason="interrupted")
+    except Exception as error:  # Of labels that the model doesn't know.
+        note = f"it could not be tested: {in_a_line(error)}"
+        return dataclasses.replace(found, model=model, note=note)
     return dataclasses.replace(found, model=model, tested=tested)
+
+
+def _all_failed(trials: Sequence[Outcome | Trial]) -> str:
+    reason = trials[0].reason.rstrip(".")
+    return f"{len(trials)} trials, which all failed, the first with {reason}"
 
 
 def _tested(model: Any, test_data: Any) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,10 @@ Report = Callable[[int, float | None], str]
 The value is `None` where there is none, or none that other trials can be held against: a trial that
 has come through its first fold is trained in all of them.
 """
+
+
+_WORDED = re.compile(r"`(?:fit|build_and_fit)`: `([^`]+)` must (.*)", re.DOTALL)
+_ROWS = ("x", "y", "validation_data")
 
 
 class WrongCallError(Exception):
@@ -67,6 +72,7 @@ class Outcome:
 
     Attributes:
         threads: How many it had in a process of its own; `None` in this one.
+        error: What it failed with, where that is wrong in the call and so for every trial.
         model: The trained model; `None` where there are folds, or no value.
     """
 
@@ -76,6 +82,7 @@ class Outcome:
     reason: str = ""
     histories: list[History] = dataclasses.field(default_factory=list)
     threads: int | None = None
+    error: Exception | None = None
     model: Any = dataclasses.field(default=None, compare=False)
 
 
@@ -89,27 +96,54 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     watch, start = _Watch(job, report), time.perf_counter()
     trained: list[Trained] = []
     try:
-        for data in [job.data] if job.folds is None else folds_of(job.data, job.folds, seed=seed):
+        parts = [job.data] if job.folds is None else folds_of(job.data, job.folds, seed=seed)
+        for data in parts:
             watchers = [_Watcher(watch)]
             trained.append(trained_once(job, routed, data, seed=seed, watchers=watchers))
             if trained[-1].history.stop_reason == "interrupted":
                 raise KeyboardInterrupt
-            watch.end_fold(trained[-1], {**job.arguments, **routed.arguments})
+            arguments = {**job.arguments, **routed.arguments}
+            watch.end_fold(trained[-1], arguments)
             if watch.stopped:
                 break
     except WrongCallError:
         raise
     except Exception as error:  # Whatever a builder or a callback may raise is the trial's end.
-        reason = _in_a_line(error)
-        return Outcome("failed", math.nan, _since(start), reason, [t.history for t in trained])
+        histories = [each.history for each in trained]
+        wrong = error if is_of_the_call(error, routed) else None
+        reason = in_a_line(error)
+        return Outcome("failed", math.nan, _since(start), reason, histories, error=wrong)
     histories = [each.history for each in trained]
     value = watch.value
     if not math.isfinite(value):
         return Outcome("failed", math.nan, _since(start), watch.lost, histories)
-    if watch.stopped:
+    # Who is told to stop after the last epoch of all has done what there was to do.
+    is_whole = len(trained) == len(parts) and len(histories[-1]) == arguments.get("epochs")
+    if watch.stopped and not is_whole:
         return Outcome("pruned", value, _since(start), watch.stopped, histories)
     model = trained[0].model if job.folds is None else None
     return Outcome("complete", value, _since(start), "", histories, model=model)
+
+
+def is_of_the_call(error: Exception, routed: Routed) -> bool:
+    """Tells whether an error is about an argument that is the same for all trials.
+
+    Such an error is told by its form. What it says about rows or targets may be true for the model
+    of this trial only.
+
+    Example:
+        >>> error = invalid("fit", "batch_size", "be at least 1", "batch_size=0")
+        >>> [is_of_the_call(error, Routed({}, given)) for given in ({}, {"batch_size": 0})]
+        [True, False]
+    """
+    found = _WORDED.match(str(error)) if type(error) in (TypeError, ValueError) else None
+    if found is None:
+        return False
+    argument, must = found.groups()
+    if argument.partition("[")[0] in _ROWS and routed.params:
+        return False
+    varied = {*routed.params, *routed.arguments}
+    return argument not in varied and not any(f"`{name}`" in must for name in varied)
 
 
 def trained_once(
@@ -232,6 +266,7 @@ def _since(start: float) -> float:
     return time.perf_counter() - start
 
 
-def _in_a_line(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
+    """Returns the kind and the text of an error."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500]

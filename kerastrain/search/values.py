@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from kerastrain._checks import invalid
 from kerastrain.callbacks import known_monitor
 from kerastrain.records import PER_EPOCH_FACTS, History
 from kerastrain.state import has_finite_weights
@@ -45,6 +46,22 @@ def measure_in(metric: str, logs: Mapping[str, Any], *, function: str) -> str:
     """Returns the name under which a run has the metric, or raises, listing what it has."""
     measures = {name: logs[name] for name in logs if name not in PER_EPOCH_FACTS}
     return known_monitor(metric, measures, function=function, argument="metric")
+
+
+def check_is_measured(
+    metric: str, arguments: Mapping[str, Any], *, is_validated: bool, function: str
+) -> None:
+    """Raises for a metric of rows that a run isn't validated on.
+
+    Args:
+        metric: The metric.
+        arguments: Those of all runs; a callback of the user's may add a metric to the logs.
+        is_validated: Whether there are such rows.
+        function: The public function that was given the metric, named in the error.
+    """
+    if metric.startswith("val_") and not is_validated and not arguments.get("callbacks"):
+        must = "be a training metric where there is neither validation_data nor validation_split"
+        raise invalid(function, "metric", must, f"metric={metric!r}")
 
 
 def restores(arguments: Mapping[str, Any]) -> bool:
