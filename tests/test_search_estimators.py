@@ -81,6 +81,33 @@ def test_a_model_of_nan_has_no_score():
     assert found.best_params_ == {"is_lost": False}
 
 
+def test_a_builder_that_returns_the_same_model_again_is_refused():
+    model = lost()
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 10 == 0
+    estimator = KerasClassifier(lambda: model, epochs=1, seed=0, speed="steps").fit(x, y)
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        clone(estimator).fit(x, y)
+    assert str(error.value) == (
+        "`KerasClassifier.fit`: `build_model` must return a new model each time. Received: one "
+        "that it had returned before."
+    )
+
+
+def test_a_classifier_with_the_head_of_a_regressor_is_refused():
+    def numbers():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        KerasClassifier(numbers).fit(np.ones((4, 3)), [0, 1, 0, 1])
+    assert str(error.value) == (
+        "`KerasClassifier.fit`: `build_model` must return a model that gives probabilities, or "
+        "logits with a loss of from_logits=True. Received: a model that ends in 'linear', with the "
+        "loss 'mean_squared_error'."
+    )
+
+
 # The documents' lines: D2.2, D2.3, D2.4.
 
 

@@ -112,6 +112,17 @@ REFUSED = [
         "on. Received: validation_split and folds=3.",
     ),
     (
+        {"params": 3},
+        "`params` must be a dict from names to values. Received: params=3.",
+    ),
+    (
+        {"params": {"epochs": 3}},
+        "`params` must hold the builder's own parameters; what trains goes beside them. Received: "
+        "'epochs'.",
+    ),
+    ({"n_trials": 3}, "`n_trials` must be called `trials`. Received: n_trials=3."),
+    ({"cv": 3}, "`cv` must be called `folds`. Received: cv=3."),
+    (
         {"folds": 100},
         "`folds` must be at most the number of rows (60). Received: folds=100.",
     ),

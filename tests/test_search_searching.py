@@ -600,6 +600,26 @@ def test_a_refit_takes_another_way_where_it_is_told_to():
     )
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_builder_that_returns_the_same_model_again_is_refused(jobs):
+    model = classifier()
+    given = {"space": {"batch_size": [8, 16, 32]}, "data": (X, RARE), "jobs": jobs}
+    assert refusal(builder=lambda: model, **given) == (
+        "`search`: `builder` must return a new model each time. Received: one that it had returned "
+        "before."
+    )
+
+
+def test_a_builder_that_leaves_python_has_failed_in_this_process_too():
+    def leaves(n_neurons=2, input_shape=(4,)):
+        if n_neurons > 4:
+            sys.exit("enough")
+        return regression(n_neurons, input_shape)
+
+    result = search(leaves, {"n_neurons": [2, 8]}, DATA, sampler="grid", pruner=None, **SHORT)
+    assert [trial.reason for trial in result.trials] == ["", "SystemExit: enough"]
+
+
 def test_what_a_record_cannot_keep_has_to_be_given_again():
     data = ktr.load_dataset("digits")
     weights = {n: 1.0 + n for n in range(10)}
@@ -760,5 +780,5 @@ def test_a_result_goes_to_a_file_and_back(tmp_path):
     loaded = SearchResult.load(result.save(tmp_path / "result.json"))
     assert loaded == result
     assert loaded.model is None
-    again = refit(loaded, "regression", DATA)
+    again = refit(tmp_path / "result.json", "regression", DATA)
     assert again.history.best["val_loss"] == result.best_value

@@ -16,7 +16,7 @@ from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.parameters import Routed, routed, watched_for
-from kerastrain.search.values import check_is_measured, measure_in, value_of
+from kerastrain.search.values import check_is_measured, check_is_new, measure_in, value_of
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -82,6 +82,7 @@ class Objective:
             trained = build_and_fit(self.builder, self.data, **arguments)
         if trained.history.stop_reason == "interrupted":
             raise KeyboardInterrupt
+        check_is_new(trained.model, function="objective", argument="builder")
         return trained, arguments
 
     def _name_in(self, logs: Mapping[str, Any]) -> str:

@@ -26,6 +26,18 @@ from kerastrain.search_records import is_plain, plain
 _TRIALS = 20
 _HELD_OUT = 0.2  # of the rows, where nothing says what to validate on
 _VALIDATIONS = ("validation_data", "validation_split")
+_CALLED = {
+    **dict.fromkeys(("n_trials", "n_iter", "max_evals"), "trials"),
+    "n_jobs": "jobs",
+    "cv": "folds",
+    "random_state": "seed",
+    "test": "test_data",
+    "direction": "mode",
+    "monitor": "metric",
+    "scoring": "metric",
+}
+"""What other libraries call our arguments."""
+
 _DECIDED = ("builder", "mode", "monitor", "params", "seed", "verbose")
 """Arguments of `build_and_fit` that the search has of its own, or decides itself."""
 
@@ -127,7 +139,17 @@ def plan_of(
 def _check_names(job: Job, space: Space) -> None:
     """Raises for what nobody takes, or what is decided twice; `epochs` has a default to replace."""
     allowed = sorted(set(arguments_of_training()) - set(_DECIDED))
-    for name in job.arguments:
+    if not isinstance(job.params, Mapping):
+        must, received = "be a dict from names to values", f"params={show(job.params)}"
+        raise invalid("search", "params", must, received, kind=TypeError)
+    for name in job.params:
+        if name not in routed(job.builder, {name: None}, function="search").params:
+            must = "hold the builder's own parameters; what trains goes beside them"
+            raise invalid("search", "params", must, repr(name))
+    for name, value in job.arguments.items():
+        if name in _CALLED:
+            must, received = f"be called `{_CALLED[name]}`", f"{name}={show(value)}"
+            raise invalid("search", name, must, received)
         one_of("search", "arguments", name, allowed)
     names = dict.fromkeys(space.dimensions or {})
     found = routed(job.builder, names, function="search", argument="space")

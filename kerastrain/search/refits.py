@@ -1,6 +1,7 @@
 """The best model of a search, trained again from its record."""
 
 import dataclasses
+import os
 import statistics
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import keras
 
 from kerastrain._checks import invalid, show
+from kerastrain._record_files import record_of
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of
 from kerastrain.search.crews import Limits, Task, Workers
@@ -30,7 +32,7 @@ _MONITORS = (
 
 
 def refit(
-    result: SearchResult,
+    result: SearchResult | str | os.PathLike[str],
     builder: str | Builder,
     data: Any,
     *,
@@ -45,7 +47,7 @@ def refit(
     the callbacks that watch a validation, and there is nothing to compare.
 
     Args:
-        result: What `search` returned, or `SearchResult.load` read.
+        result: What `search` returned, or the path of a file to which it was saved.
         builder: The builder of that search.
         data: Its data.
         trial: The trial's number; by default the best one.
@@ -68,8 +70,11 @@ def refit(
         >>> again.best["val_loss"] == found.best_value
         True
     """
-    chosen = _chosen(result, trial)
-    job = _job_of(result, builder, data, arguments)
+    read: SearchResult = record_of(
+        result, SearchResult, function="refit", argument="result", maker="search"
+    )
+    chosen = _chosen(read, trial)
+    job = _job_of(read, builder, data, arguments)
     return refit_job(chosen, job, function="refit", speed=arguments.get("speed"))
 
 

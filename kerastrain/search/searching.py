@@ -121,9 +121,7 @@ def search(
     """
     begun = time.perf_counter()
     plan = plan_of(
-        Job(
-            builder, data, metric, mode, folds, {**arguments, "epochs": epochs}, dict(params or {})
-        ),
+        Job(builder, data, metric, mode, folds, {**arguments, "epochs": epochs}, params or {}),
         space,
         trials=trials,
         sampler=sampler,

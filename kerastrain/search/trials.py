@@ -15,7 +15,7 @@ from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.folds import folds_of
 from kerastrain.search.parameters import Routed, watched_for
-from kerastrain.search.values import is_lost, measure_in, value_of, why_none
+from kerastrain.search.values import check_is_new, is_lost, measure_in, value_of, why_none
 from kerastrain.search_records import is_better
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
@@ -82,7 +82,7 @@ class Outcome:
     reason: str = ""
     histories: list[History] = dataclasses.field(default_factory=list)
     threads: int | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     model: Any = dataclasses.field(default=None, compare=False)
 
 
@@ -102,13 +102,14 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
             trained.append(trained_once(job, routed, data, seed=seed, watchers=watchers))
             if trained[-1].history.stop_reason == "interrupted":
                 raise KeyboardInterrupt
+            _check_is_new(trained[-1].model)
             arguments = {**job.arguments, **routed.arguments}
             watch.end_fold(trained[-1], arguments)
             if watch.stopped:
                 break
     except WrongCallError:
         raise
-    except Exception as error:  # Whatever a builder or a callback may raise is the trial's end.
+    except (Exception, SystemExit) as error:  # Of a builder or a callback: the trial's end.
         histories = [each.history for each in trained]
         wrong = error if is_of_the_call(error, routed) else None
         reason = in_a_line(error)
@@ -125,7 +126,14 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     return Outcome("complete", value, _since(start), "", histories, model=model)
 
 
-def is_of_the_call(error: Exception, routed: Routed) -> bool:
+def _check_is_new(model: keras.Model) -> None:
+    try:
+        check_is_new(model, function="search", argument="builder")
+    except ValueError as error:
+        raise WrongCallError(error) from error
+
+
+def is_of_the_call(error: BaseException, routed: Routed) -> bool:
     """Tells whether an error is about an argument that is the same for all trials.
 
     Such an error is told by its form. What it says about rows or targets may be true for the model
@@ -266,7 +274,7 @@ def _since(start: float) -> float:
     return time.perf_counter() - start
 
 
-def in_a_line(error: Exception) -> str:
+def in_a_line(error: BaseException) -> str:
     """Returns the kind and the text of an error."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500]

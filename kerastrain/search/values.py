@@ -1,6 +1,7 @@
 """What a run counts: the metric at the epoch whose weights the model was left with."""
 
 import math
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from kerastrain.callbacks import known_monitor
 from kerastrain.records import PER_EPOCH_FACTS, History
 from kerastrain.state import has_finite_weights
 from kerastrain.training import Trained
+
+_trained: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The models that runs have trained."""
 
 
 def value_of(trained: Trained, metric: str, *, arguments: Mapping[str, Any]) -> float:
@@ -62,6 +66,20 @@ def check_is_measured(
     if metric.startswith("val_") and not is_validated and not arguments.get("callbacks"):
         must = "be a training metric where there is neither validation_data nor validation_split"
         raise invalid(function, "metric", must, f"metric={metric!r}")
+
+
+def check_is_new(model: Any, *, function: str, argument: str) -> None:
+    """Raises for a model that a run has trained before, which goes on with what that has learnt.
+
+    Args:
+        model: The model of a run that has ended.
+        function: The public function that was given the builder, named in the error.
+        argument: Its argument.
+    """
+    if model in _trained:
+        must, received = "return a new model each time", "one that it had returned before"
+        raise invalid(function, argument, must, received)
+    _trained.add(model)
 
 
 def restores(arguments: Mapping[str, Any]) -> bool:
