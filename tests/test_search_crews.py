@@ -22,7 +22,7 @@ pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[sear
 from kerastrain.search import crews, refit, search
 from kerastrain.search.crews import Limits, Task, Workers
 from kerastrain.search.parameters import Routed
-from kerastrain.search.trials import Job
+from kerastrain.search.trials import Recipe
 
 APART = {"sampler": "grid", "pruner": None, **SHORT}
 WIDTHS = {"n_neurons": [2, 8, 4]}
@@ -99,8 +99,10 @@ def test_a_trial_that_takes_too_much_memory_has_failed():
 
 def _held_after_a_trial():
     """Returns the memory of a worker that has trained, in MB."""
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3, "validation_split": 0.2})
-    workers = Workers(job, 1, Limits(), threads=1)
+    recipe = Recipe(
+        "regression", DATA, "val_loss", "min", None, {"epochs": 3, "validation_split": 0.2}
+    )
+    workers = Workers(recipe, 1, Limits(), threads=1)
     try:
         workers.start(Task(0, Routed({}, {}), 1, lambda *_: "", None))
         while workers.next_outcome() is None:
@@ -136,8 +138,8 @@ def test_ctrl_c_ends_the_workers_and_returns_what_there_is(started, monkeypatch)
 
 
 def test_the_workers_end_with_their_parent(tmp_path):
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
-    workers = Workers(job, 1, Limits(), threads=1)
+    recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 3})
+    workers = Workers(recipe, 1, Limits(), threads=1)
     process = workers._workers[0]._process
     assert workers._workers[0].line.poll(120)  # It has started.
     process.stdin.close()  # As the system does where the parent is killed.
@@ -151,8 +153,8 @@ def test_an_argument_that_no_trial_can_do_with_ends_the_search_in_workers_too():
 
 
 def test_what_a_worker_died_of_is_told_by_its_signal():
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 500_000})
-    workers = Workers(job, 1, Limits(), threads=1)
+    recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 500_000})
+    workers = Workers(recipe, 1, Limits(), threads=1)
     try:
         workers.start(Task(3, Routed({}, {"speed": "steps"}), 1, lambda *_: "", None))
         time.sleep(0.5)
@@ -297,9 +299,9 @@ def test_a_builder_that_asks_for_input_is_told_that_there_is_none():
 
 def test_killed_workers_leave_nothing_behind(started, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
+    recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 3})
     opened = len(os.listdir("/proc/self/fd"))
-    workers = Workers(job, 2, Limits(), threads=1)
+    workers = Workers(recipe, 2, Limits(), threads=1)
     assert len(os.listdir("/proc/self/fd")) > opened
     workers.close()
     assert len(os.listdir("/proc/self/fd")) == opened

@@ -203,7 +203,7 @@ def test_there_are_20_trials_or_all_of_a_grid():
     ("metric", "mode"), [("val_loss", "min"), ("val_accuracy", "max"), ("val_auc", "max")]
 )
 def test_the_name_of_a_metric_tells_its_direction(metric, mode):
-    assert plan(metric=metric).job.mode == mode
+    assert plan(metric=metric).recipe.mode == mode
 
 
 @pytest.mark.parametrize(

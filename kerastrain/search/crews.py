@@ -23,7 +23,7 @@ import cloudpickle
 from kerastrain._checks import invalid, show
 from kerastrain.search import trials
 from kerastrain.search.parameters import Routed
-from kerastrain.search.trials import Job, Outcome, Report
+from kerastrain.search.trials import Outcome, Recipe, Report
 from kerastrain.search.worker import STARTED
 
 _GROWTH = 1000  # MB that a worker may gain until another takes its place
@@ -70,8 +70,8 @@ class Here:
 
     size = 1
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
         self._tasks: deque[Task] = deque()
 
     def start(self, task: Task) -> None:
@@ -82,7 +82,7 @@ class Here:
         """Runs the trial."""
         task = self._tasks.popleft()
         try:
-            outcome = trials.run(self._job, task.routed, seed=task.seed, report=task.report)
+            outcome = trials.run(self._recipe, task.routed, seed=task.seed, report=task.report)
         except trials.WrongCallError as error:
             raise error.error from None
         return task.number, outcome
@@ -107,23 +107,23 @@ class Workers:
     A trial that crashes its worker, or uses more than it may, takes only this worker with it.
 
     Args:
-        job: What all trials have in common.
+        recipe: What all trials have in common.
         size: How many workers there are.
         limits: What a trial may use.
         threads: How many each has.
     """
 
-    def __init__(self, job: Job, size: int, limits: Limits, *, threads: int) -> None:
-        self._job = _packed(job)
+    def __init__(self, recipe: Recipe, size: int, limits: Limits, *, threads: int) -> None:
+        self._recipe = _packed(recipe)
         self.size, self._limits, self._threads = size, limits, threads
-        self._workers = [_Worker(self._job, threads) for _ in range(size)]
+        self._workers = [_Worker(self._recipe, threads) for _ in range(size)]
 
     def start(self, task: Task) -> None:
         """Gives a trial to a worker that has none, in place of one that died if need be."""
         number = next(n for n, worker in enumerate(self._workers) if worker.task is None)
         if self._workers[number].is_spent:
             self._workers[number].kill()
-            self._workers[number] = _Worker(self._job, self._threads)
+            self._workers[number] = _Worker(self._recipe, self._threads)
         self._workers[number].begin(task)
 
     def next_outcome(self) -> tuple[int, Outcome] | None:
@@ -147,14 +147,14 @@ class Workers:
             worker.kill()
 
 
-def _packed(job: Job) -> bytes:
-    """Returns what a worker is sent first: the job, and the settings of Keras's that decide too."""
+def _packed(recipe: Recipe) -> bytes:
+    """Returns what a worker is sent first: the recipe, and those settings of Keras's that count."""
     try:
-        return bytes(cloudpickle.dumps((job, trials.surroundings())))
+        return bytes(cloudpickle.dumps((recipe, trials.surroundings())))
     except Exception as error:  # Whatever an object of the user's may raise.
         must = "be what can be sent to a process, and so must data and arguments"
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise invalid("search", "builder", must, f"{show(job.builder)} ({reason})") from error
+        raise invalid("search", "builder", must, f"{show(recipe.builder)} ({reason})") from error
 
 
 class _Worker:
@@ -170,8 +170,8 @@ class _Worker:
     _began = 0.0
     _megabytes = 0.0  # before its first trial
 
-    def __init__(self, job: bytes, threads: int) -> None:
-        self._job, self._threads = job, threads
+    def __init__(self, recipe: bytes, threads: int) -> None:
+        self._recipe, self._threads = recipe, threads
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # Open as long as the process is.
         self._words = 0  # Where in the log its trial begins.
         self._made = time.monotonic()
@@ -213,7 +213,7 @@ class _Worker:
             raise said
         if said == STARTED:
             self._has_started = True
-            self._send(self._job)
+            self._send(self._recipe)
             self._send_task()
         elif isinstance(said, tuple):
             # Whatever this raises is an error of the storage or the pruner, and ends the search.
@@ -288,13 +288,13 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def crew_of(job: Job, *, jobs: int, limits: Limits) -> Iterator[Crew]:
+def crew_of(recipe: Recipe, *, jobs: int, limits: Limits) -> Iterator[Crew]:
     """Makes a crew: this process, or workers where there are several or limits to hold."""
     threads = threads_of(jobs, limits)
     if threads is None:
-        yield Here(job)
+        yield Here(recipe)
         return
-    workers = Workers(job, jobs, limits, threads=threads)
+    workers = Workers(recipe, jobs, limits, threads=threads)
     try:
         yield workers
     finally:

@@ -19,7 +19,7 @@ from kerastrain.search.folds import count_of, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed
 from kerastrain.search.samplers import Judge, judge_of, sampler_checked
 from kerastrain.search.spaces import ASpace, Space, space_of
-from kerastrain.search.trials import Job
+from kerastrain.search.trials import Recipe
 from kerastrain.search.values import check_is_measured
 from kerastrain.search_records import is_plain, plain
 
@@ -47,7 +47,7 @@ class Plan:
     """What a search is to do.
 
     Attributes:
-        job: What all trials have in common.
+        recipe: What all trials have in common.
         space: What they may try.
         trials: How many there will be, those in the storage counted.
         epochs: Of a trial at most, in all its folds.
@@ -61,7 +61,7 @@ class Plan:
         settings: What the result is to say of all this, in numbers and strings.
     """
 
-    job: Job
+    recipe: Recipe
     space: Space
     trials: int
     epochs: int
@@ -79,20 +79,22 @@ class Plan:
         """What has to be the same for trials to stand in one table, by the name of the argument."""
         space = self.space.dimensions
         return {
-            "metric": self.job.metric,
-            "mode": self.job.mode,
+            "metric": self.recipe.metric,
+            "mode": self.recipe.mode,
             "seed": self.seed,
-            "folds": _splitter_in_words(self.job.folds),
+            "folds": _splitter_in_words(self.recipe.folds),
             "space": "a function" if space is None else sorted(space),
-            "builder": getattr(self.job.builder, "__qualname__", type(self.job.builder).__name__),
-            "data": _described(self.job.data),
-            "params": _kinds_if_not_plain(self.job.params),
-            **_kinds_if_not_plain(self.job.arguments),
+            "builder": getattr(
+                self.recipe.builder, "__qualname__", type(self.recipe.builder).__name__
+            ),
+            "data": _described(self.recipe.data),
+            "params": _kinds_if_not_plain(self.recipe.params),
+            **_kinds_if_not_plain(self.recipe.arguments),
         }
 
 
 def plan_of(
-    job: Job,
+    recipe: Recipe,
     space: ASpace,
     *,
     trials: int | None,
@@ -112,72 +114,74 @@ def plan_of(
     """
     read = space_of(space)
     # A name may be registered in this process only.
-    builder = builder_of(job.builder, function="search", argument="builder")
-    job = dataclasses.replace(job, builder=builder)
-    _check_names(job, read)
-    job = _completed(job)
-    epochs = _most_epochs(job, read)
+    builder = builder_of(recipe.builder, function="search", argument="builder")
+    recipe = dataclasses.replace(recipe, builder=builder)
+    _check_names(recipe, read)
+    recipe = _completed(recipe)
+    epochs = _most_epochs(recipe, read)
     limits = Limits(
         _above_0("trial_timeout", limits.seconds), _above_0("trial_megabytes", limits.megabytes)
     )
     return Plan(
-        job,
+        recipe,
         read,
         _trials(trials, sampler, read),
         epochs,
         sampler_checked(sampler),
-        judge_of(pruner, epochs=epochs // _number_of(job)),
-        _jobs(jobs, limits, job),
+        judge_of(pruner, epochs=epochs // _number_of(recipe)),
+        _jobs(jobs, limits, recipe),
         limits,
         _above_0("timeout", timeout),
         None if seed is None else seed_number("search", seed),
-        _test_rows(getattr(job.data, "test", None) if test_data is None else test_data, job.data),
-        _settings(job, sampler, pruner),
+        _test_rows(
+            getattr(recipe.data, "test", None) if test_data is None else test_data, recipe.data
+        ),
+        _settings(recipe, sampler, pruner),
     )
 
 
-def _check_names(job: Job, space: Space) -> None:
+def _check_names(recipe: Recipe, space: Space) -> None:
     """Raises for what nobody takes, or what is decided twice; `epochs` has a default to replace."""
     allowed = sorted(set(arguments_of_training()) - set(_DECIDED))
-    if not isinstance(job.params, Mapping):
-        must, received = "be a dict from names to values", f"params={show(job.params)}"
+    if not isinstance(recipe.params, Mapping):
+        must, received = "be a dict from names to values", f"params={show(recipe.params)}"
         raise invalid("search", "params", must, received, kind=TypeError)
-    for name in job.params:
-        if name not in routed(job.builder, {name: None}, function="search").params:
+    for name in recipe.params:
+        if name not in routed(recipe.builder, {name: None}, function="search").params:
             must = "hold the builder's own parameters; what trains goes beside them"
             raise invalid("search", "params", must, repr(name))
-    for name, value in job.arguments.items():
+    for name, value in recipe.arguments.items():
         if name in _CALLED:
             must, received = f"be called `{_CALLED[name]}`", f"{name}={show(value)}"
             raise invalid("search", name, must, received)
         one_of("search", "arguments", name, allowed)
     names = dict.fromkeys(space.dimensions or {})
-    found = routed(job.builder, names, function="search", argument="space")
+    found = routed(recipe.builder, names, function="search", argument="space")
     for name in names:
         if name in _DECIDED and name in found.arguments:
             must = f"not hold what the search itself decides ({', '.join(map(repr, _DECIDED))})"
             raise invalid("search", "space", must, repr(name))
-        if name in job.params or (name in job.arguments and name != "epochs"):
+        if name in recipe.params or (name in recipe.arguments and name != "epochs"):
             must = "not hold what is given as the same for all trials"
             raise invalid("search", "space", must, f"{name!r} in both")
 
 
-def _completed(job: Job) -> Job:
+def _completed(recipe: Recipe) -> Recipe:
     """Decides the direction, what to validate on, and checks what belongs to that."""
-    if not isinstance(job.metric, str):
-        must, received = "be the name of a metric", f"metric={show(job.metric)}"
+    if not isinstance(recipe.metric, str):
+        must, received = "be the name of a metric", f"metric={show(recipe.metric)}"
         raise invalid("search", "metric", must, received, kind=TypeError)
-    mode = direction(job.metric, job.mode, function="search")
-    arguments = dict(job.arguments)
+    mode = direction(recipe.metric, recipe.mode, function="search")
+    arguments = dict(recipe.arguments)
     arguments["epochs"] = whole_number("search", "epochs", arguments["epochs"], least=1)
     for name in _VALIDATIONS:
         if arguments.get(name, 0) is None:
             del arguments[name]
     given = [name for name in _VALIDATIONS if name in arguments]
-    (x, y), validation, _, _ = unpacked(job.data, function="search")
+    (x, y), validation, _, _ = unpacked(recipe.data, function="search")
     if not is_stream(x):
         rows_of(x, y, function="search")
-    folds = folds_checked(job.folds)
+    folds = folds_checked(recipe.folds)
     if folds is not None and given:
         must = "be left out where there are `folds`, which say what to validate on"
         raise invalid("search", given[0], must, f"{given[0]} and folds={show(folds)}")
@@ -187,25 +191,25 @@ def _completed(job: Job) -> Job:
     if folds is None and validation is None and not given:
         if is_stream(x):
             must = "be given, or else `folds`, where the data are a stream"
-            raise invalid("search", "validation_data", must, f"data={show(job.data)}")
+            raise invalid("search", "validation_data", must, f"data={show(recipe.data)}")
         arguments["validation_split"] = _HELD_OUT
     is_validated = folds is not None or validation is not None
     if given or not is_validated:
         is_validated = bool(arguments.get("validation_split")) or "validation_data" in arguments
-    check_is_measured(job.metric, arguments, is_validated=is_validated, function="search")
-    return dataclasses.replace(job, mode=mode, folds=folds, arguments=arguments)
+    check_is_measured(recipe.metric, arguments, is_validated=is_validated, function="search")
+    return dataclasses.replace(recipe, mode=mode, folds=folds, arguments=arguments)
 
 
-def _most_epochs(job: Job, space: Space) -> int:
+def _most_epochs(recipe: Recipe, space: Space) -> int:
     """Returns how many epochs a trial can have, in all its folds."""
     dimension = (space.dimensions or {}).get("epochs")
     choices = [n for n in getattr(dimension, "labels", ()) if isinstance(n, int)]
-    epochs = max(choices or [int(getattr(dimension, "high", job.arguments["epochs"]))])
-    return epochs * _number_of(job)
+    epochs = max(choices or [int(getattr(dimension, "high", recipe.arguments["epochs"]))])
+    return epochs * _number_of(recipe)
 
 
-def _number_of(job: Job) -> int:
-    return 1 if job.folds is None else count_of(job.data, job.folds)
+def _number_of(recipe: Recipe) -> int:
+    return 1 if recipe.folds is None else count_of(recipe.data, recipe.folds)
 
 
 def _trials(trials: int | None, sampler: Any, space: Space) -> int:
@@ -225,7 +229,7 @@ def _above_0(argument: str, value: Any) -> float | None:
     return None if value is None else real_number("search", argument, value, above=0)
 
 
-def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
+def _jobs(jobs: Any, limits: Limits, recipe: Recipe) -> int:
     count = whole_number("search", "jobs", jobs, least=1)
     if threads_of(count, limits) is None:
         return count
@@ -235,9 +239,9 @@ def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
             "be 1, without limits for trials, on Windows, where none runs in a process of its own"
         )
         raise invalid("search", "jobs", must, what)
-    if any(is_stream(part) for part in (job.data, job.arguments.get("validation_data"))):
+    if any(is_stream(part) for part in (recipe.data, recipe.arguments.get("validation_data"))):
         must = "be arrays where trials run in processes of their own, to which a stream can't go"
-        raise invalid("search", "data", must, f"data={show(job.data)} and {what}")
+        raise invalid("search", "data", must, f"data={show(recipe.data)} and {what}")
     return count
 
 
@@ -271,14 +275,14 @@ def _check_alike(theirs: Any, ours: Any, what: str, whose: str) -> None:
         raise invalid("search", "test_data", must, f"{what} of {theirs.dtype}")
 
 
-def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:
+def _settings(recipe: Recipe, sampler: Any, pruner: Any) -> dict[str, Any]:
     return {
         "sampler": plain(sampler),
         "pruner": plain("none" if pruner is None else pruner),
-        "folds": plain(job.folds),
-        "arguments": plain(dict(job.arguments)),
-        "params": plain(dict(job.params)),
-        "objects": [n for n, v in {**job.arguments, **job.params}.items() if not is_plain(v)],
+        "folds": plain(recipe.folds),
+        "arguments": plain(dict(recipe.arguments)),
+        "params": plain(dict(recipe.params)),
+        "objects": [n for n, v in {**recipe.arguments, **recipe.params}.items() if not is_plain(v)],
     }
 
 

@@ -15,7 +15,7 @@ from kerastrain.models import Builder, builder_of
 from kerastrain.search.crews import Limits, Task, Workers
 from kerastrain.search.folds import Fold, all_rows
 from kerastrain.search.parameters import Routed, routed
-from kerastrain.search.trials import Job, trained_once, unpacked_model
+from kerastrain.search.trials import Recipe, trained_once, unpacked_model
 from kerastrain.search.values import restores
 from kerastrain.search_records import SearchResult, Trial
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
@@ -74,16 +74,16 @@ def refit(
         result, SearchResult, function="refit", argument="result", maker="search"
     )
     chosen = _chosen(read, trial)
-    job = _job_of(read, builder, data, arguments)
-    return refit_job(chosen, job, function="refit", speed=arguments.get("speed"))
+    recipe = _recipe_of(read, builder, data, arguments)
+    return refit_recipe(chosen, recipe, function="refit", speed=arguments.get("speed"))
 
 
-def refit_job(trial: Trial, job: Job, *, function: str, speed: Any = None) -> Trained:
+def refit_recipe(trial: Trial, recipe: Recipe, *, function: str, speed: Any = None) -> Trained:
     """Trains the model of a trial again, from what all trials of its search have in common.
 
     Args:
         trial: The trial.
-        job: What all trials have in common.
+        recipe: What all trials have in common.
         function: The public function that was called, named in the errors.
         speed: What to train with in place of the way that the trial took.
 
@@ -91,26 +91,26 @@ def refit_job(trial: Trial, job: Job, *, function: str, speed: Any = None) -> Tr
         ValueError: If it fails in a process of its own.
         KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
     """
-    parts = routed(job.builder, trial.params, function=function, argument="result")
-    if job.folds is not None:
-        trained = _on_all_rows(trial, job, parts)
+    parts = routed(recipe.builder, trial.params, function=function, argument="result")
+    if recipe.folds is not None:
+        trained = _on_all_rows(trial, recipe, parts)
     else:
         # A run that changed its way in the course of it is repeated as it went.
         ways = speed or trial.histories[0].speed
         again = {**parts.arguments, **({"speed": ways} if ways else {})}
         parts = dataclasses.replace(parts, arguments=again)
         if trial.threads is None:
-            trained = trained_once(job, parts, job.data, seed=trial.seed)
+            trained = trained_once(recipe, parts, recipe.data, seed=trial.seed)
         else:
-            trained = _in_a_process(trial, job, parts, function)
+            trained = _in_a_process(trial, recipe, parts, function)
     if trained.history.stop_reason == "interrupted":
         raise KeyboardInterrupt
     return trained
 
 
-def _in_a_process(trial: Trial, job: Job, parts: Routed, function: str) -> Trained:
+def _in_a_process(trial: Trial, recipe: Recipe, parts: Routed, function: str) -> Trained:
     """Trains with as many threads as then, on which the bits of large products hang."""
-    workers = Workers(job, 1, Limits(), threads=trial.threads or 1)
+    workers = Workers(recipe, 1, Limits(), threads=trial.threads or 1)
     try:
         workers.start(Task(trial.number, parts, trial.seed, lambda *_: "", None))
         while (ended := workers.next_outcome()) is None:
@@ -123,13 +123,13 @@ def _in_a_process(trial: Trial, job: Job, parts: Routed, function: str) -> Train
         raise invalid(function, "builder", must, outcome.reason)
     model = unpacked_model(outcome.model)
     if model is None:  # One that Keras can't save, which has to be trained where it is wanted.
-        return trained_once(job, parts, job.data, seed=trial.seed)
+        return trained_once(recipe, parts, recipe.data, seed=trial.seed)
     return Trained(model, outcome.histories[0])
 
 
-def _on_all_rows(trial: Trial, job: Job, parts: Routed) -> Trained:
-    rows, task, classes = all_rows(job.data)
-    given = {**job.arguments, **parts.arguments}
+def _on_all_rows(trial: Trial, recipe: Recipe, parts: Routed) -> Trained:
+    rows, task, classes = all_rows(recipe.data)
+    given = {**recipe.arguments, **parts.arguments}
     kept = {name: value for name, value in given.items() if name not in _OF_VALIDATION}
     users = keras.tree.flatten(copies(given.get("callbacks") or ()))
     kept["callbacks"] = [one for one in users if not isinstance(one, _MONITORS)]
@@ -138,9 +138,9 @@ def _on_all_rows(trial: Trial, job: Job, parts: Routed) -> Trained:
         kept |= {"unfreeze": None, "unfreeze_rate": None}
     kept |= {"epochs": epochs, "restore_best": False, "verbose": 0}
     whole = Fold((rows.x, rows.y), None, task, None if classes is None else range(classes))
-    params = {**job.params, **parts.params}
+    params = {**recipe.params, **parts.params}
     with generators_left_alone():
-        return build_and_fit(job.builder, whole, params=params, seed=trial.seed, **kept)
+        return build_and_fit(recipe.builder, whole, params=params, seed=trial.seed, **kept)
 
 
 def _chosen(result: SearchResult, number: int | None) -> Trial:
@@ -155,9 +155,9 @@ def _chosen(result: SearchResult, number: int | None) -> Trial:
     return found
 
 
-def _job_of(
+def _recipe_of(
     result: SearchResult, builder: str | Builder, data: Any, arguments: dict[str, Any]
-) -> Job:
+) -> Recipe:
     """Puts the search's arguments together again: those of the record, and those given now."""
     settings = result.settings
     theirs = arguments.get("params") or {}
@@ -177,7 +177,7 @@ def _job_of(
     # A name may be registered in this process only.
     builder = builder_of(builder, function="refit", argument="builder")
     folds = settings.get("folds")
-    return Job(builder, data, result.metric, result.mode, folds, given, params)
+    return Recipe(builder, data, result.metric, result.mode, folds, given, params)
 
 
 def _epochs(trial: Trial, arguments: Mapping[str, Any]) -> int:

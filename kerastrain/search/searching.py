@@ -17,10 +17,10 @@ from kerastrain.search._bar import Bar
 from kerastrain.search.crews import Crew, Limits, Task, crew_of
 from kerastrain.search.parameters import routed
 from kerastrain.search.plans import Plan, plan_of
-from kerastrain.search.refits import refit_job
+from kerastrain.search.refits import refit_recipe
 from kerastrain.search.spaces import ASpace
 from kerastrain.search.studies import Book, opened
-from kerastrain.search.trials import Job, Outcome, in_a_line, unpacked_model
+from kerastrain.search.trials import Outcome, Recipe, in_a_line, unpacked_model
 from kerastrain.search_records import SearchResult, Trial, is_better
 
 _HOPELESS = 5
@@ -121,7 +121,7 @@ def search(
     """
     begun = time.perf_counter()
     plan = plan_of(
-        Job(builder, data, metric, mode, folds, {**arguments, "epochs": epochs}, params or {}),
+        Recipe(builder, data, metric, mode, folds, {**arguments, "epochs": epochs}, params or {}),
         space,
         trials=trials,
         sampler=sampler,
@@ -133,13 +133,13 @@ def search(
         test_data=test_data,
     )
     with opened(storage, name, plan) as book, Bar(verbose, plan) as bar:
-        with crew_of(plan.job, jobs=plan.jobs, limits=plan.limits) as crew:
+        with crew_of(plan.recipe, jobs=plan.jobs, limits=plan.limits) as crew:
             hunt = _Hunt(plan, book, crew, bar)
             reason = hunt.run()
         found = SearchResult(
             book.trials,
-            plan.job.metric,
-            plan.job.mode,
+            plan.recipe.metric,
+            plan.recipe.mode,
             settings=plan.settings | {"seed": book.seed},
             importance=book.importance(),
             stop_reason=reason,
@@ -193,7 +193,7 @@ class _Hunt:
             if trial is None:
                 break
             params = self._plan.space.params(trial)
-            parts = routed(self._plan.job.builder, params, function="search", argument="space")
+            parts = routed(self._plan.recipe.builder, params, function="search", argument="space")
             self._running[trial.number] = trial, params
             best = None if self._best is None else self._best[1]
             report = functools.partial(self._reported, trial)
@@ -242,7 +242,7 @@ class _Hunt:
     def _note(self, number: int, state: str, value: float, model: Any) -> None:
         self._has_seen_better = self._has_seen_better or state != "failed"
         best = None if self._best is None else self._best[1]
-        if state == "complete" and is_better(value, best, self._plan.job.mode):
+        if state == "complete" and is_better(value, best, self._plan.recipe.mode):
             self._best, self._model = (number, value), model
 
     def _is_late(self) -> bool:
@@ -256,7 +256,7 @@ def _with_model(found: SearchResult, model_of: Callable[[int], Any], plan: Plan)
     try:
         model = model_of(found.best.number)
         if model is None:
-            model = refit_job(found.best, plan.job, function="search").model
+            model = refit_recipe(found.best, plan.recipe, function="search").model
     except KeyboardInterrupt:  # What was found stays found.
         return dataclasses.replace(found, stop_reason="interrupted")
     except Exception as error:  # Whatever a callback of the user's may raise; likewise.

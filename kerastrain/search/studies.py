@@ -253,7 +253,7 @@ def _identified(storage: Any, name: str, plan: Plan) -> tuple[Any, int]:
     A new study is marked with what the search is to do; the marks of an old one are held against
     it. One in which nothing has ended, as after an error in the call, is begun anew.
     """
-    direction = f"{plan.job.mode}imize"
+    direction = f"{plan.recipe.mode}imize"
     try:
         study = _study_of(storage, name, direction)
         return study, _marked(study, plan.identity)

@@ -44,7 +44,7 @@ class WrongCallError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class Recipe:
     """What all trials of a search have in common.
 
     Attributes:
@@ -86,24 +86,28 @@ class Outcome:
     model: Any = dataclasses.field(default=None, compare=False)
 
 
-def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
+def run(recipe: Recipe, routed: Routed, *, seed: int, report: Report) -> Outcome:
     """Trains a model, or one for each fold, and returns what came of it.
 
     Raises:
         WrongCallError: If no trial can succeed, such as for a metric that isn't there.
         KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
     """
-    watch, start = _Watch(job, report), time.perf_counter()
+    watch, start = _Watch(recipe, report), time.perf_counter()
     trained: list[Trained] = []
     try:
-        parts = [job.data] if job.folds is None else folds_of(job.data, job.folds, seed=seed)
+        parts = (
+            [recipe.data]
+            if recipe.folds is None
+            else folds_of(recipe.data, recipe.folds, seed=seed)
+        )
         for data in parts:
             watchers = [_Watcher(watch)]
-            trained.append(trained_once(job, routed, data, seed=seed, watchers=watchers))
+            trained.append(trained_once(recipe, routed, data, seed=seed, watchers=watchers))
             if trained[-1].history.stop_reason == "interrupted":
                 raise KeyboardInterrupt
             _check_is_new(trained[-1].model)
-            arguments = {**job.arguments, **routed.arguments}
+            arguments = {**recipe.arguments, **routed.arguments}
             watch.end_fold(trained[-1], arguments)
             if watch.stopped:
                 break
@@ -122,7 +126,7 @@ def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
     is_whole = len(trained) == len(parts) and len(histories[-1]) == arguments.get("epochs")
     if watch.stopped and not is_whole:
         return Outcome("pruned", value, _since(start), watch.stopped, histories)
-    model = trained[0].model if job.folds is None else None
+    model = trained[0].model if recipe.folds is None else None
     return Outcome("complete", value, _since(start), "", histories, model=model)
 
 
@@ -155,15 +159,15 @@ def is_of_the_call(error: BaseException, routed: Routed) -> bool:
 
 
 def trained_once(
-    job: Job, routed: Routed, data: Any, *, seed: int, watchers: Sequence[Any] = ()
+    recipe: Recipe, routed: Routed, data: Any, *, seed: int, watchers: Sequence[Any] = ()
 ) -> Trained:
-    """Trains one model of a job, on all of its data or on a fold; callbacks of ours watch it."""
-    arguments = {**job.arguments, **routed.arguments}
-    arguments = watched_for(job.metric, job.mode, arguments, *watchers)
-    arguments |= {"params": {**job.params, **routed.params}, "seed": seed, "verbose": 0}
+    """Trains one model of a recipe, on all of its data or on a fold; callbacks of ours watch it."""
+    arguments = {**recipe.arguments, **routed.arguments}
+    arguments = watched_for(recipe.metric, recipe.mode, arguments, *watchers)
+    arguments |= {"params": {**recipe.params, **routed.params}, "seed": seed, "verbose": 0}
     # A seed that is given goes to Python's and NumPy's generators too, from which others may draw.
     with generators_left_alone():
-        return build_and_fit(job.builder, data, **arguments)
+        return build_and_fit(recipe.builder, data, **arguments)
 
 
 def with_packed_model(outcome: Outcome, mode: str, best: float | None) -> Outcome:
@@ -217,10 +221,10 @@ class _Watch:
         lost: Why a fold has no value; empty if all have.
     """
 
-    def __init__(self, job: Job, report: Report) -> None:
-        self._metric, self._report = job.metric, report
-        self._name = job.metric  # As the history has it, which may be a longer word.
-        self._better = min if job.mode == "min" else max
+    def __init__(self, recipe: Recipe, report: Report) -> None:
+        self._metric, self._report = recipe.metric, report
+        self._name = recipe.metric  # As the history has it, which may be a longer word.
+        self._better = min if recipe.mode == "min" else max
         self._finished: list[float] = []  # The value of each fold that has ended.
         self._best: float | None = None  # So far, of the fold that is running.
         self._epochs = 0

@@ -39,11 +39,11 @@ class _HungUpError(Exception):
 
 
 def serve(parent: Connection) -> None:
-    """Takes the job, and then trial after trial, until the parent hangs up."""
+    """Takes the recipe, and then trial after trial, until the parent hangs up."""
     with contextlib.suppress(_HungUpError):
         packed = _heard(parent)
         try:
-            job, surroundings = cloudpickle.loads(packed)
+            recipe, surroundings = cloudpickle.loads(packed)
             trials.surround(surroundings)
         except Exception as error:  # Whatever an object of the user's may raise; so in all trials.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -51,10 +51,10 @@ def serve(parent: Connection) -> None:
             _say(parent, invalid("search", "builder", must, reason))
             return
         while True:
-            _say(parent, _answer(job, _heard(parent), parent))
+            _say(parent, _answer(recipe, _heard(parent), parent))
 
 
-def _answer(job: trials.Job, packed: bytes, parent: Connection) -> Any:
+def _answer(recipe: trials.Recipe, packed: bytes, parent: Connection) -> Any:
     """Runs a trial; returns its outcome, or the error that ends the search."""
     routed, seed, best = cloudpickle.loads(packed)
 
@@ -63,10 +63,10 @@ def _answer(job: trials.Job, packed: bytes, parent: Connection) -> Any:
         return str(cloudpickle.loads(_heard(parent)))
 
     try:
-        outcome = trials.run(job, routed, seed=seed, report=report)
+        outcome = trials.run(recipe, routed, seed=seed, report=report)
     except trials.WrongCallError as error:
         return error.error
-    return trials.with_packed_model(outcome, job.mode, best)
+    return trials.with_packed_model(outcome, recipe.mode, best)
 
 
 def _heard(parent: Connection) -> bytes:
