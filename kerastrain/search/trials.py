@@ -144,7 +144,7 @@ def is_of_the_call(error: BaseException, routed: Routed) -> bool:
     of this trial only.
 
     Example:
-        >>> error = invalid("fit", "batch_size", "be at least 1", "batch_size=0")
+        >>> error = ValueError("`fit`: `batch_size` must be at least 1. Received: batch_size=0.")
         >>> [is_of_the_call(error, Routed({}, given)) for given in ({}, {"batch_size": 0})]
         [True, False]
     """
