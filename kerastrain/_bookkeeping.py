@@ -15,6 +15,7 @@ from kerastrain.callbacks import MODES, KnownEarlyStopping
 from kerastrain.engine import Execution
 from kerastrain.records import History
 from kerastrain.sources import Source
+from kerastrain.state import has_finite_weights
 
 _BETWEEN_LOOKS = 0.1  # s, at the loss
 _BETWEEN_SEARCHES = 1.0  # s, of the weights: relu hides NaN from the loss
@@ -103,11 +104,11 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         if self._weights_are_lost():
             # No later step can mend a weight that is NaN; a loss alone may recover.
             self._lost(self.epoch)
+            self._best.close()
             self.lost_to_nan = self.model.stop_training = True
 
     def _weights_are_lost(self) -> bool:
-        weights = (keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables)
-        return not all(np.isfinite(weight).all() for weight in weights)
+        return not has_finite_weights(self.model)
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -230,6 +231,11 @@ class Best:
         """Returns the monitor, its best epoch and its value there, or `None`."""
         return None if self._value is None else (self.monitor, self.epoch or 0, self._value)
 
+    def close(self) -> None:
+        """Lets no later epoch be the best: a model of NaN has an accuracy all the same."""
+        if isinstance(self._stopper, _Stopper):
+            self._stopper.is_closed = True
+
     def catch_up(self, record: Recorder) -> None:
         """Looks at an epoch that has ended, but whose end something else interrupted."""
         if isinstance(self._stopper, _Stopper) and record.epoch[-1:] != self._stopper.seen[-1:]:
@@ -253,11 +259,14 @@ class _Stopper(KnownEarlyStopping):
     def __init__(self, *, patient_until: int, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.seen: list[int] = []
+        self.is_closed = False
         self._patience: float = arguments["patience"]
         self._patient_until = patient_until
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.seen.append(epoch)
+        if self.is_closed:
+            return
         self.patience = math.inf if epoch < self._patient_until else self._patience
         if epoch == self._patient_until:
             self.wait = 0

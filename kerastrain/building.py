@@ -15,6 +15,8 @@ from kerastrain.sources import first_rows
 from kerastrain.tasks import classes_in, compile_for_task
 from kerastrain.transfer import parameters_from_reused
 
+DEFAULT_OPTIMIZER = "adam"
+
 
 @dataclasses.dataclass(frozen=True)
 class Known:
@@ -60,7 +62,7 @@ def build_for(
     a_layer: ALayer = None,
     params: Mapping[str, Any] | None = None,
     task: str | None = None,
-    optimizer: str | keras.optimizers.Optimizer = "adam",
+    optimizer: str | keras.optimizers.Optimizer = DEFAULT_OPTIMIZER,
     learning_rate: float | None = None,
     metrics: Sequence[Any] | None = None,
     reuse: keras.Model | None = None,
@@ -70,7 +72,7 @@ def build_for(
     """Builds a model, and compiles it where its builder hasn't.
 
     What data can answer and `params` doesn't, they answer. Of a model that is compiled already the
-    learning rate alone is set.
+    learning rate alone can be set.
 
     Args:
         known: What is known of the data.
@@ -95,6 +97,9 @@ def build_for(
     given |= parameters_from_data(chosen, given, x=known.x, y=known.y, classes=known.classes)
     model = built(chosen, a_layer, given, reuse=reuse, layers=layers, frozen=frozen)
     if model.compiled:
+        is_default = isinstance(optimizer, str) and optimizer == DEFAULT_OPTIMIZER
+        given = {"task": task, "metrics": metrics, "optimizer": None if is_default else optimizer}
+        refuse_beside_compiled(function, given)
         _set_rate(model, learning_rate, function)
         return model
     return compile_for_task(
@@ -105,6 +110,26 @@ def build_for(
         learning_rate=learning_rate,
         metrics=metrics,
     )
+
+
+def check_learns(model: keras.Model, layers: int | None, unfreeze: int | None) -> None:
+    """Raises where all of a model is reused and frozen, and never let go."""
+    if unfreeze is None and model.weights and not model.trainable_variables:
+        must = "leave a layer to be trained, or else pass `unfreeze`, or `frozen`=False"
+        raise invalid("build_and_fit", "layers", must, f"layers={layers}")
+
+
+def refuse_beside_compiled(function: str, given: Mapping[str, Any]) -> None:
+    """Raises for what a model that its builder has compiled would ignore.
+
+    Args:
+        function: The public function that was given it, or the class.
+        given: Arguments of `compile_for_task`; `None` counts as not given.
+    """
+    for name, value in given.items():
+        if value is not None:
+            must = "be left out where the builder compiles its model"
+            raise invalid(function, name, must, f"{name}={show(value)}")
 
 
 def unpacked(data: Any, *, function: str) -> tuple[Any, Any, str | None, int | None]:

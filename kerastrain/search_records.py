@@ -26,6 +26,8 @@ STOP_REASONS = ("finished", "timeout", "interrupted")
 
 _PLAIN = (bool, int, float, str, type(None))
 _ROWS_SHOWN = 10
+_NUMBERS = ("NaN", "Infinity", "-Infinity")
+"""How a file has the numbers that JSON has no word for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Trial:
         seed: What it was trained with.
         seconds: The time that it took.
         reason: Why it was pruned or failed; empty where it is complete.
+        threads: How many it had in a process of its own, on which the bits of large products hang;
+            `None` if it ran in the process of the search.
         histories: Every epoch's curves: one history, or one for each fold.
 
     Example:
@@ -56,6 +60,7 @@ class Trial:
     seconds: float = math.nan
     reason: str = ""
     histories: list[History] = dataclasses.field(default_factory=list)
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -97,6 +102,7 @@ class SearchResult:
         seconds: The time that the search took; a search that went on from its storage counts its
             last part only.
         tested: The best model's metrics on the test set; empty where there was none.
+        note: Why there is no model, or no test of it, where something failed after all trials.
         model: The best model, trained; `None` in a record that was read from a file.
 
     Example:
@@ -117,6 +123,7 @@ class SearchResult:
     stop_reason: str = "finished"
     seconds: float = math.nan
     tested: dict[str, float] = dataclasses.field(default_factory=dict)
+    note: str = ""
     model: Any = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -164,6 +171,7 @@ class SearchResult:
         if not self.tested:
             must = "have been a search with a test set: that of load_dataset's data, or `test_data`"
             what = "without a best model" if self.best is None else "without one"
+            what += f", as {self.note.rstrip('.')}" if self.note else ""
             raise invalid("SearchResult.test", "result", must, f"a search {what}")
         return dict(self.tested)
 
@@ -210,7 +218,10 @@ class SearchResult:
         del fields["model"]
         for trial in fields["trials"]:
             trial["histories"] = [dataclasses.asdict(history) for history in trial["histories"]]
-        return save_record(path, "SearchResult", plain(fields))
+        fields = plain(fields)
+        for holder, name in [(fields, "settings"), *((one, "params") for one in fields["trials"])]:
+            holder[name] = with_words_marked(holder[name])
+        return save_record(path, "SearchResult", fields)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -223,9 +234,12 @@ class SearchResult:
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
-        fields["trials"] = [Trial.of_fields(trial) for trial in fields["trials"]]
-        fields["seconds"] = float(fields["seconds"])
+        trials = fields["trials"]
         fields["settings"] = {k: _from_json(value) for k, value in fields["settings"].items()}
+        # A file of an earlier version has one number of threads for all trials.
+        threads = {"threads": fields["settings"].pop("threads", None)}
+        fields["trials"] = [Trial.of_fields(threads | trial) for trial in trials]
+        fields["seconds"] = float(fields["seconds"])
         for name in ("importance", "tested"):
             fields[name] = {key: float(value) for key, value in fields[name].items()}
         return cls(**fields)
@@ -359,7 +373,24 @@ def _from_json(value: Any) -> Any:
         return {key: _from_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_from_json(item) for item in value]
-    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+    if isinstance(value, str) and value.lstrip("\\") in _NUMBERS:
+        return value[1:] if value.startswith("\\") else float(value)
+    return value
+
+
+def with_words_marked(value: Any) -> Any:
+    r"""Returns plain values with a mark before strings that a file would take for numbers.
+
+    Example:
+        >>> with_words_marked({"tag": "NaN", "units": 8})
+        {'tag': '\\NaN', 'units': 8}
+    """
+    if isinstance(value, dict):
+        return {key: with_words_marked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_words_marked(item) for item in value]
+    is_taken = isinstance(value, str) and value.lstrip("\\") in _NUMBERS
+    return f"\\{value}" if is_taken else value
 
 
 def _fields_of(record: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -25,6 +26,19 @@ def variables_of(model: keras.Model) -> list[tf.Variable]:
             optimizer.build(model.trainable_variables)
         kept += optimizer.variables
     return [variable.value for variable in kept]
+
+
+def has_finite_weights(model: keras.Model) -> bool:
+    """Tells whether no weight that is trained is NaN or infinite; no later step can mend one.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.set_weights([np.array([[np.nan]]), np.zeros(1)])
+        >>> has_finite_weights(model)
+        False
+    """
+    weights = (keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables)
+    return all(np.isfinite(weight).all() for weight in weights)
 
 
 def is_distributed(model: keras.Model) -> bool:

@@ -28,7 +28,7 @@ from kerastrain._optimizers import follow, variable_rate_of
 from kerastrain._rate_choice import find_rate, rate_to_compile_with
 from kerastrain._unfreezing import unfreezing_for
 from kerastrain.builders import ALayer
-from kerastrain.building import build_for, known_of, unpacked
+from kerastrain.building import build_for, check_learns, known_of, unpacked
 from kerastrain.models import (
     Builder,
     builder_of,
@@ -336,6 +336,8 @@ def build_and_fit(
             layers=layers,
             frozen=frozen,
         )
+        if reuse is not None:
+            check_learns(model, layers, fit_arguments.get("unfreeze"))
         if learning_rate == "auto":
             find_rate(model, x, y, fit_arguments, drawn)
         return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))

@@ -13,8 +13,14 @@ import keras
 
 from kerastrain._checks import flag, invalid, show, whole_number
 
-_MEANING = ("activation", "recurrent_activation", "axis", "data_format", "go_backwards")
-"""Settings without which the same weights mean something else."""
+_MEANING = {
+    *("activation", "recurrent_activation", "axis", "data_format", "go_backwards", "merge_mode"),
+    *("dilation_rate", "epsilon"),
+}
+"""Settings without which the same weights mean something else, of layers within a layer too."""
+
+_NO_LAYERS = ("_initializer", "_regularizer", "_constraint", "dtype", "build_config")
+"""What ends so holds settings that aren't a layer's, or of no meaning for what is computed."""
 
 _OF_NO_MEANING = {
     *("name", "dtype", "trainable", "vocabulary", "vocabulary_size", "idf_weights", "max_tokens"),
@@ -160,7 +166,8 @@ def _check_vocabularies(theirs: list[keras.Layer], ours: list[keras.Layer]) -> N
             received = f"{len(known)} tokens in {their.name!r}, where the new model's {our.name!r}"
             received += " has others" if len(known) == len(new) else f" has {len(new)}"
             raise invalid("build", "reuse", must, received)
-        setting = _differing(their, our, set(_settings(their)) - _OF_NO_MEANING)
+        names = {name for name in _settings(their) if "." not in name} - _OF_NO_MEANING
+        setting = _differing(their, our, names)
         if setting:
             raise invalid("build", "reuse", must, setting)
 
@@ -177,7 +184,7 @@ def _check_alike(number: int, their: keras.Layer, our: keras.Layer) -> None:
         must = "have the shapes of the new model in the layers that are reused"
         received = f"{names}, of {_shown(shapes[0])}, where the new model has {our.name!r}, of"
         raise invalid("build", "reuse", must, f"{received} {_shown(shapes[1])}")
-    setting = _differing(their, our, set(_MEANING))
+    setting = _differing(their, our, _MEANING)
     if setting:
         must = "compute as the new model does in the layers that are reused"
         raise invalid("build", "reuse", must, setting)
@@ -186,8 +193,9 @@ def _check_alike(number: int, their: keras.Layer, our: keras.Layer) -> None:
 def _differing(their: keras.Layer, our: keras.Layer, settings: set[str]) -> str:
     """Names the first setting that two layers differ in, or nothing."""
     known, new = _settings(their), _settings(our)
-    for name in sorted(settings):
-        if known.get(name) != new.get(name):
+    # One for each layer within, by its place: "layer.activation".
+    for name in sorted({*known, *new}):
+        if name.rpartition(".")[2] in settings and known.get(name) != new.get(name):
             has = f"{their.name!r} with {name}={show(known.get(name))}"
             return f"{has}, where the new model's {our.name!r} has {show(new.get(name))}"
     return ""
@@ -198,8 +206,23 @@ def _settings(layer: keras.Layer) -> dict[str, Any]:
         settings = layer.get_config()
     except NotImplementedError:  # Of a layer of the user's, which can't be saved either.
         return {}
-    # A saved model brings lists back where there were tuples.
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    return _with_those_within(settings)
+
+
+def _with_those_within(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns a layer's settings, and with a dot those of the layers that it holds."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        # A saved model brings lists back where there were tuples.
+        found[name] = list(value) if isinstance(value, tuple) else value
+        parts = found[name] if isinstance(found[name], list) else [value]
+        for place, part in enumerate(parts):
+            config = part.get("config") if isinstance(part, dict) else None
+            if isinstance(config, dict) and not name.endswith(_NO_LAYERS):
+                prefix = f"{name}.{place}." if part is not value else f"{name}."
+                inner = _with_those_within(config).items()
+                found |= {f"{prefix}{key}": inside for key, inside in inner}
+    return found
 
 
 def _counted(vectorisers: list[keras.Layer]) -> str:

@@ -7,7 +7,7 @@ from scipy import stats
 
 from kerastrain.search.crews import Limits
 from kerastrain.search.plans import plan_of
-from kerastrain.search.trials import Job, Outcome
+from kerastrain.search.trials import Outcome, Recipe
 
 X = np.arange(20, dtype="float32").reshape(10, 2)
 SPACE = {
@@ -20,11 +20,11 @@ SPACE = {
 def plan(space=None, **parts):
     """What `search` would make of its arguments."""
     given = {"trials": 100, "sampler": "tpe", "pruner": None, "seed": 1} | parts
-    of_job = {"metric": "val_loss", "mode": "auto", "folds": None, "arguments": {"epochs": 9}}
-    of_job |= {name: given.pop(name) for name in list(given) if name in of_job}
-    job = Job("dense", (X, X[:, 0]), **of_job)
+    of_recipe = {"metric": "val_loss", "mode": "auto", "folds": None, "arguments": {"epochs": 9}}
+    of_recipe |= {name: given.pop(name) for name in list(given) if name in of_recipe}
+    recipe = Recipe("dense", (X, X[:, 0]), **of_recipe)
     others = {"jobs": 1, "limits": Limits(), "timeout": None, "test_data": None}
-    return plan_of(job, SPACE if space is None else space, **others, **given)
+    return plan_of(recipe, SPACE if space is None else space, **others, **given)
 
 
 def value_of(params):

@@ -100,7 +100,7 @@ def test_a_model_that_its_builder_compiled_keeps_its_loss_and_its_optimizer(data
         return made[0]
 
     before = compiled(rate=0.125)
-    model, history = ktr.build_and_fit(builder, data, task="regression", verbose=0)
+    model, history = ktr.build_and_fit(builder, data, verbose=0)
     assert model is made[0]
     assert type(model.optimizer) is type(before.optimizer)
     assert (model.loss, history.history["learning_rate"]) == (before.loss, [0.125])
@@ -250,3 +250,17 @@ def test_a_sweep_beside_a_schedule_of_the_optimizer_is_refused(data):
         "`build_and_fit`: `learning_rate` must be left out beside an optimizer that runs a "
         "schedule. Received: learning_rate='auto'."
     )
+
+
+def test_a_model_that_is_reused_and_frozen_as_a_whole_learns_nothing_and_is_refused():
+    x, y = np.ones((8, 3), "float32"), np.arange(8, dtype="float32")
+    given = {"params": {"n_neurons": 2, "input_shape": (3,)}, "epochs": 2, "verbose": 0}
+    given |= {"reuse": ktr.build("regression", **given["params"]), "layers": 2}
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        ktr.build_and_fit("regression", (x, y), **given)
+    assert str(error.value) == (
+        "`build_and_fit`: `layers` must leave a layer to be trained, or else pass `unfreeze`, or "
+        "`frozen`=False. Received: layers=2."
+    )
+    assert len(ktr.build_and_fit("regression", (x, y), frozen=False, **given).history) == 2
+    assert len(ktr.build_and_fit("regression", (x, y), unfreeze=0, **given).history) == 2

@@ -73,3 +73,22 @@ def test_what_is_no_data_is_refused():
         "`fit`: `data` must be what load_dataset returns, a pair (x, y), a tf.data.Dataset or a "
         "PyDataset. Received: data="
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "received"),
+    [
+        ({"optimizer": "sgd"}, "`optimizer` {}. Received: optimizer='sgd'."),
+        ({"metrics": ["mae"]}, "`metrics` {}. Received: metrics=['mae']."),
+        ({"task": "binary"}, "`task` {}. Received: task='binary'."),
+    ],
+)
+def test_what_a_compiled_model_would_ignore_is_refused(given, received):
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        build_for(Known(), compiled, function="build_and_fit", **given)
+    must = "must be left out where the builder compiles its model"
+    assert str(error.value) == f"`build_and_fit`: {received.format(must)}"
+
+
+def test_the_task_that_data_tell_is_no_contradiction_to_a_compiled_model():
+    assert build_for(Known(task="multiclass"), compiled, function="fit").compiled

@@ -43,6 +43,19 @@ def test_a_process_that_has_ended_is_gone(owner):
     assert owners.is_gone(changed(owner, pid=pid_that_has_ended()))
 
 
+def test_a_process_that_was_killed_is_gone_before_its_parent_asks_after_it(owner):
+    if not os.path.exists("/proc/self/stat"):
+        pytest.skip("this system doesn't tell how a process is")
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    theirs = changed(owner, pid=str(process.pid), birth=owners._birth(process.pid))
+    assert not owners.is_gone(theirs)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # It has ended, and is unreaped.
+    assert owners.is_gone(theirs)
+    process.stdin.close()
+    process.wait()
+
+
 def test_a_process_that_runs_is_not_gone(owner):
     parent = str(os.getppid())
     born = owners._birth(int(parent))

@@ -201,6 +201,20 @@ def test_the_accuracy_of_a_model_of_nan_does_not_count():
     assert error(learning_rate=1e30) == math.inf
 
 
+def test_a_run_that_was_good_before_it_was_lost_counts_with_its_best_epoch():
+    class LosesLast(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                self.model.set_weights([w * math.nan for w in self.model.get_weights()])
+
+    loss = objective("regression", DATA, epochs=3, callbacks=[LosesLast()])
+    history = loss.history()
+    assert (history.stop_reason, history.best_epoch) == ("nan", 1)
+    assert loss() == history.history["val_loss"][1]
+    last = objective("regression", DATA, epochs=3, callbacks=[LosesLast()], restore_best=False)
+    assert last() == math.inf
+
+
 def test_an_error_of_the_builders_is_raised_as_it_is():
     loss = objective(fails, DATA)
     assert message(RuntimeError, loss, n_neurons=3) == "3 neurons are not to be had"

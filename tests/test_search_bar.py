@@ -29,8 +29,8 @@ def clock(monkeypatch):
 
 def plan(*, trials=20, epochs=10, jobs=1, metric="val_loss", mode="min"):
     """As much of a plan as a bar looks at."""
-    job = types.SimpleNamespace(metric=metric, mode=mode)
-    return types.SimpleNamespace(job=job, trials=trials, epochs=epochs, jobs=jobs)
+    recipe = types.SimpleNamespace(metric=metric, mode=mode)
+    return types.SimpleNamespace(recipe=recipe, trials=trials, epochs=epochs, jobs=jobs)
 
 
 def driven(monkeypatch, *, interval=0.0, **parts):

@@ -1,9 +1,10 @@
 """Trials in processes of their own: what comes back, what goes wrong in one, what is left."""
 
 import os
-import pathlib
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 
@@ -21,7 +22,7 @@ pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[sear
 from kerastrain.search import crews, refit, search
 from kerastrain.search.crews import Limits, Task, Workers
 from kerastrain.search.parameters import Routed
-from kerastrain.search.trials import Job
+from kerastrain.search.trials import Recipe
 
 APART = {"sampler": "grid", "pruner": None, **SHORT}
 WIDTHS = {"n_neurons": [2, 8, 4]}
@@ -98,8 +99,10 @@ def test_a_trial_that_takes_too_much_memory_has_failed():
 
 def _held_after_a_trial():
     """Returns the memory of a worker that has trained, in MB."""
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3, "validation_split": 0.2})
-    workers = Workers(job, 1, Limits(), threads=1)
+    recipe = Recipe(
+        "regression", DATA, "val_loss", "min", None, {"epochs": 3, "validation_split": 0.2}
+    )
+    workers = Workers(recipe, 1, Limits(), threads=1)
     try:
         workers.start(Task(0, Routed({}, {}), 1, lambda *_: "", None))
         while workers.next_outcome() is None:
@@ -135,23 +138,23 @@ def test_ctrl_c_ends_the_workers_and_returns_what_there_is(started, monkeypatch)
 
 
 def test_the_workers_end_with_their_parent(tmp_path):
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
-    workers = Workers(job, 1, Limits(), threads=1)
+    recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 3})
+    workers = Workers(recipe, 1, Limits(), threads=1)
     process = workers._workers[0]._process
-    assert process.stdout.readline()  # It has started.
+    assert workers._workers[0].line.poll(120)  # It has started.
     process.stdin.close()  # As the system does where the parent is killed.
     assert process.wait(timeout=60) == 1
     workers.close()
 
 
 def test_an_argument_that_no_trial_can_do_with_ends_the_search_in_workers_too():
-    with pytest.raises(ValueError, match=r"^`search`: `metric` must be one of 'learning_rate'"):
+    with pytest.raises(ValueError, match=r"^`search`: `metric` must be one of 'loss', 'mae', "):
         search("regression", WIDTHS, DATA, metric="val_f1", jobs=2, **APART)
 
 
 def test_what_a_worker_died_of_is_told_by_its_signal():
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 500_000})
-    workers = Workers(job, 1, Limits(), threads=1)
+    recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 500_000})
+    workers = Workers(recipe, 1, Limits(), threads=1)
     try:
         workers.start(Task(3, Routed({}, {"speed": "steps"}), 1, lambda *_: "", None))
         time.sleep(0.5)
@@ -184,13 +187,71 @@ def test_a_registered_name_and_keras_own_settings_reach_the_workers(monkeypatch)
     assert apart.model.dtype_policy.name == "mixed_bfloat16"
 
 
-def test_large_products_are_refit_with_the_threads_that_they_had():
-    rows = np.random.default_rng(0).normal(size=(2048, 8)).astype("float32")
-    given = {"epochs": 3, "seed": 1, "verbose": 0, "batch_size": 1024, "sampler": "grid"}
-    data = (rows, np.tanh(rows.sum(axis=1)))
-    found = search("regression", {"n_neurons": [512, 513]}, data, jobs=2, **given)
-    assert found.settings["threads"] == max(1, os.cpu_count() // 2)
-    assert refit(found, "regression", data).history.best["val_loss"] == found.best_value
+ROWS = np.random.default_rng(0).normal(size=(320, 8192)).astype("float32")
+LARGE = (ROWS, ROWS[:, :30].sum(axis=1))
+"""Rows so long that the sums of their products hang on the number of threads."""
+
+COMPILED = {"epochs": 2, "seed": 3, "verbose": 0, "batch_size": 32, "speed": "compiled"}
+
+
+def large(n_neurons=256, input_shape=(8192,)):
+    return ktr.build("regression", n_neurons=n_neurons, n_hidden=1, input_shape=input_shape)
+
+
+@pytest.fixture(scope="module")
+def of_each_threads(tmp_path_factory):
+    """A storage in which three trials that are the same had other threads each; the last result."""
+    path = tmp_path_factory.mktemp("threads") / "trials.db"
+    given = {**COMPILED, "pruner": None, "sampler": "random", "storage": path}
+    space = {"n_neurons": [256]}
+    search(large, space, LARGE, trials=1, **given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crews, "_cores", lambda: 1)
+        search(large, space, LARGE, trials=2, trial_timeout=300, **given)
+        patch.setattr(crews, "_cores", lambda: 3)
+        return search(large, space, LARGE, trials=3, trial_timeout=300, **given)
+
+
+def test_a_trial_knows_how_many_threads_it_had_whatever_the_others_had(of_each_threads):
+    assert [trial.threads for trial in of_each_threads.trials] == [None, 1, 3]
+
+
+def test_the_bits_of_large_products_hang_on_the_threads(of_each_threads):
+    """Or the next test couldn't fail."""
+    assert len({trial.value for trial in of_each_threads.trials}) > 1
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_large_products_are_refit_with_the_threads_that_they_had(of_each_threads, number):
+    again = refit(of_each_threads, large, LARGE, trial=number)
+    assert again.history.best["val_loss"] == of_each_threads.trials[number].value
+
+
+def test_a_registered_name_is_refit_in_a_process_too(of_each_threads, monkeypatch, started):
+    monkeypatch.setitem(models._builders, "large", large)
+    again = refit(of_each_threads, "large", LARGE, trial=1)
+    assert again.history.best["val_loss"] == of_each_threads.trials[1].value
+    assert len(started) == 1
+
+
+def test_a_refit_that_fails_in_its_process_says_why(of_each_threads):
+    def fails(n_neurons=256, input_shape=(8192,)):
+        raise RuntimeError("too wide\nfor this house")
+
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        refit(of_each_threads, fails, LARGE, trial=1)
+    assert str(error.value) == (
+        "`refit`: `builder` must train again in a process of its own, as it did in the search. "
+        "Received: RuntimeError: too wide for this house."
+    )
+
+
+def test_a_trial_has_its_share_of_the_cores_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5)), raising=False)
+    assert crews.threads_of(2, Limits()) == 2
+    assert crews.threads_of(1, Limits(seconds=1.0)) == 5
+    assert crews.threads_of(9, Limits()) == 1
+    assert crews.threads_of(1, Limits()) is None
 
 
 def test_a_model_that_cannot_travel_is_trained_where_it_is_wanted():
@@ -236,10 +297,85 @@ def test_a_builder_that_asks_for_input_is_told_that_there_is_none():
     assert result.trials[1].reason.startswith("EOFError")
 
 
-def test_killed_workers_leave_nothing_behind(started):
-    job = Job("regression", DATA, "val_loss", "min", None, {"epochs": 3})
-    workers = Workers(job, 1, Limits(), threads=1)
-    folder = pathlib.Path(workers._workers[0]._folder.name)
-    assert folder.is_dir()
+def test_killed_workers_leave_nothing_behind(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 3})
+    opened = len(os.listdir("/proc/self/fd"))
+    workers = Workers(recipe, 2, Limits(), threads=1)
+    assert len(os.listdir("/proc/self/fd")) > opened
     workers.close()
-    assert not folder.exists()
+    assert len(os.listdir("/proc/self/fd")) == opened
+    assert list(tmp_path.iterdir()) == []
+    assert [process.poll() for process in started] == [-signal.SIGKILL] * 2
+
+
+# What must not keep it waiting.
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_of_a_pruner_that_looks_like_a_lost_line_ends_the_search(jobs):
+    import optuna
+
+    class Full(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match=r"^no space left on device$"):
+        search("regression", WIDTHS, DATA, jobs=jobs, **APART | {"pruner": Full()})
+
+
+def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(tmp_path, monkeypatch):
+    greets = "import sys; print('Welcome to the cluster!'); print('Bye!', file=sys.stderr)"
+    (tmp_path / "sitecustomize.py").write_text(greets, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = search("regression", WIDTHS, DATA, jobs=2, **APART)
+    assert [trial.state for trial in result.trials] == ["complete"] * 3
+
+
+def test_a_long_temporary_folder_and_modules_beside_the_user_are_no_trouble(tmp_path, monkeypatch):
+    folder = tmp_path / ("a_folder_of_a_cluster_named_after_its_job_" * 4)
+    folder.mkdir()
+    (folder / "secrets.py").write_text("raise ImportError('not that one')", encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    result = search("regression", WIDTHS, DATA, jobs=2, **APART)
+    assert [trial.state for trial in result.trials] == ["complete"] * 3
+
+
+def test_a_crash_is_noticed_while_a_process_of_the_trials_own_lives_on():
+    def forks_above_4(n_neurons=2, input_shape=(4,)):
+        if n_neurons > 4:
+            if os.fork() == 0:
+                time.sleep(600)
+            os._exit(7)
+        return ktr.build("regression", n_neurons=n_neurons, input_shape=input_shape)
+
+    result = search(forks_above_4, WIDTHS, DATA, trial_timeout=300, **APART)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    assert result.trials[1].reason == "its process died (exit code 7)"
+
+
+class Unreadable:
+    """What can be sent to a process, which then can't read it."""
+
+    def __reduce__(self):
+        return open, ("/nonexistent/file",)
+
+
+def test_what_a_process_cannot_read_ends_the_search():
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        search(
+            "regression",
+            WIDTHS,
+            DATA,
+            jobs=2,
+            callbacks=[],
+            params={"outputs": Unreadable()},
+            **APART,
+        )
+    assert str(error.value) == (
+        "`search`: `builder` must be what a process can read when it is sent, and so must data and "
+        "arguments. Received: FileNotFoundError: [Errno 2] No such file or directory: "
+        "'/nonexistent/file'."
+    )

@@ -57,6 +57,57 @@ class Seen(keras.callbacks.Callback):
         self.epochs.append(epoch)
 
 
+def lost(is_lost=False, a_layer=None):
+    """A classifier whose weights become NaN in the first step, where asked; it then says 0."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
+    rate = np.nan if is_lost else 1e-3
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_model_of_nan_has_no_score():
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 10 == 0
+    estimator = KerasClassifier(lost, epochs=2, seed=0, speed="steps")
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        clone(estimator).set_params(is_lost=True).fit(x, y)
+    assert str(error.value) == (
+        "`KerasClassifier.fit`: `build_model` must train to finite weights: a lower learning rate "
+        "may do. Received: a run that ended with NaN."
+    )
+    found = GridSearchCV(estimator, {"is_lost": [True, False]}, cv=2).fit(x, y)
+    assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [True, False]
+    assert found.best_params_ == {"is_lost": False}
+
+
+def test_a_builder_that_returns_the_same_model_again_is_refused():
+    model = lost()
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 10 == 0
+    estimator = KerasClassifier(lambda: model, epochs=1, seed=0, speed="steps").fit(x, y)
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        clone(estimator).fit(x, y)
+    assert str(error.value) == (
+        "`KerasClassifier.fit`: `build_model` must return a new model each time. Received: one "
+        "that it had returned before."
+    )
+
+
+def test_a_classifier_with_the_head_of_a_regressor_is_refused():
+    def numbers():
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        KerasClassifier(numbers).fit(np.ones((4, 3)), [0, 1, 0, 1])
+    assert str(error.value) == (
+        "`KerasClassifier.fit`: `build_model` must return a model that gives probabilities, or "
+        "logits with a loss of from_logits=True. Received: a model that ends in 'linear', with the "
+        "loss 'mean_squared_error'."
+    )
+
+
 # The documents' lines: D2.2, D2.3, D2.4.
 
 

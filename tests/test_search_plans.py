@@ -11,7 +11,7 @@ from search_data import DATA, SPACE
 pytest.importorskip("optuna", reason='needs optuna: pip install "kerastrain[search]"')
 
 from scipy.stats import norm
-from sklearn.model_selection import LeaveOneOut, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, LeaveOneOut, TimeSeriesSplit
 from small_searches import plan
 
 from kerastrain.search import search
@@ -112,6 +112,36 @@ REFUSED = [
         "on. Received: validation_split and folds=3.",
     ),
     (
+        {"params": 3},
+        "`params` must be a dict from names to values. Received: params=3.",
+    ),
+    (
+        {"params": {"epochs": 3}},
+        "`params` must hold the builder's own parameters; what trains goes beside them. Received: "
+        "'epochs'.",
+    ),
+    ({"n_trials": 3}, "`n_trials` must be called `trials`. Received: n_trials=3."),
+    ({"cv": 3}, "`cv` must be called `folds`. Received: cv=3."),
+    (
+        {"folds": 100},
+        "`folds` must be at most the number of rows (60). Received: folds=100.",
+    ),
+    (
+        {"folds": GroupKFold(3)},
+        "`folds` must split the rows of `data` by themselves, and their labels at most. Received: "
+        f"folds={GroupKFold(3)} (The 'groups' parameter should not be None).",
+    ),
+    (
+        {"folds": LeaveOneGroupOut()},
+        "`folds` must split the rows of `data` by themselves, and their labels at most. Received: "
+        "folds=LeaveOneGroupOut() (The 'groups' parameter should not be None).",
+    ),
+    (
+        {"validation_split": 0},
+        "`metric` must be a training metric where there is neither validation_data nor "
+        "validation_split. Received: metric='val_loss'.",
+    ),
+    (
         {"data": STREAM},
         "`validation_data` must be given, or else `folds`, where the data are a stream. Received: "
         f"data={STREAM!r:.77}....",
@@ -146,6 +176,19 @@ def test_streams_and_processes_do_not_go_together():
         search("regression", SPACE, STREAM, validation_data=STREAM, jobs=2)
 
 
+@pytest.mark.parametrize(
+    ("given", "received"), [({"jobs": 2}, "jobs=2"), ({"trial_timeout": 9}, "a limit for trials")]
+)
+def test_a_system_that_cannot_run_trials_apart_says_so(monkeypatch, given, received):
+    monkeypatch.setattr("kerastrain.search.plans.can_run_apart", lambda: False)
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # The whole sentence is below.
+        search("regression", SPACE, DATA, verbose=0, **given)
+    assert str(error.value) == (
+        "`search`: `jobs` must be 1, without limits for trials, on Windows, where none runs in a "
+        f"process of its own. Received: {received}."
+    )
+
+
 # Defaults.
 
 
@@ -160,7 +203,7 @@ def test_there_are_20_trials_or_all_of_a_grid():
     ("metric", "mode"), [("val_loss", "min"), ("val_accuracy", "max"), ("val_auc", "max")]
 )
 def test_the_name_of_a_metric_tells_its_direction(metric, mode):
-    assert plan(metric=metric).job.mode == mode
+    assert plan(metric=metric).recipe.mode == mode
 
 
 @pytest.mark.parametrize(

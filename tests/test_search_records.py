@@ -528,3 +528,26 @@ def test_a_search_is_saved_as_json_and_says_so(tmp_path):
         f'`SearchResult.save`: `path` must end in ".json": write "{tmp_path / "search.json"}". '
         f"Received: path='{tmp_path / 'search.csv'}'."
     )
+
+
+def test_words_that_a_file_has_for_numbers_stay_words(tmp_path):
+    params = {"tag": "NaN", "sizes": ["Infinity", "\\NaN", "ok"], "rate": math.inf}
+    settings = {"arguments": {"optimizer": "-Infinity"}}
+    trial = Trial(0, params, "complete", 0.5, seconds=1.0)
+    result = SearchResult([trial], "val_loss", "min", settings=settings, seconds=2.0)
+    loaded = SearchResult.load(result.save(tmp_path / "result.json"))
+    assert loaded == result
+    assert loaded.trials[0].params == params
+
+
+def test_a_file_that_has_one_number_of_threads_for_all_trials_is_read(tmp_path):
+    trials = [Trial(n, {}, "complete", 0.5, seconds=1.0) for n in range(2)]
+    path = SearchResult(trials, "val_loss", "min", seconds=2.0).save(tmp_path / "result.json")
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields["settings"]["threads"] = 3
+    for trial in fields["trials"]:
+        del trial["threads"]
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    loaded = SearchResult.load(path)
+    assert [trial.threads for trial in loaded.trials] == [3, 3]
+    assert loaded.settings == {}

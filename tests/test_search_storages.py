@@ -291,3 +291,11 @@ def test_an_error_without_words_is_told():
     with pytest.raises(ValueError, match="reached") as error, reached("a.db"):
         raise OSError
     assert str(error.value) == unreached("a.db", "OSError: no reason given")
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with connected("~/trials.journal"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.journal"]

@@ -23,7 +23,6 @@ from kerastrain.records import History  # noqa: E402
 from kerastrain.search.storages import storage_of  # noqa: E402
 from kerastrain.search.studies import opened  # noqa: E402
 from kerastrain.search.trials import Outcome  # noqa: E402
-from kerastrain.search_records import Trial  # noqa: E402
 
 TESTS = pathlib.Path(__file__).parent
 KINDS = ["db", "journal", "postgres"]
@@ -219,12 +218,56 @@ def marks(**parts):
     ],
 )
 def test_trials_of_another_search_are_refused(tmp_path, other, what, kept, shown):
-    with book_of(tmp_path / "a.journal", **marks()):
-        pass
+    with book_of(tmp_path / "a.journal", **marks()) as book:
+        book.tell(book.ask(), Outcome("failed", math.nan, 0.1), params={})
     assert message(ValueError, tmp_path / "a.journal", **other) == (
         f"`search`: `storage` must hold trials with the same {what} ({kept}) under the name "
         f"'search', or else pass another `name`. Received: {what}={shown}."
     )
+
+
+@pytest.mark.parametrize("both", [0, 1])
+def test_what_only_one_of_two_searches_was_told_is_compared_too(tmp_path, both):
+    """Whichever of them came first."""
+    arguments = [{"epochs": 9, "batch_size": 8}, {"epochs": 9}]
+    with book_of(tmp_path / "a.db", arguments=arguments[both]) as book:
+        book.tell(book.ask(), Outcome("complete", 0.5, 0.1), params={})
+    kept, shown = (8, None) if both == 0 else (None, 8)
+    assert message(ValueError, tmp_path / "a.db", arguments=arguments[1 - both]) == (
+        f"`search`: `storage` must hold trials with the same batch_size ({kept}) under the name "
+        f"'search', or else pass another `name`. Received: batch_size={shown}."
+    )
+
+
+def test_other_splits_of_one_kind_are_told_apart(tmp_path):
+    from sklearn.model_selection import TimeSeriesSplit
+
+    with book_of(tmp_path / "a.db", folds=TimeSeriesSplit(3)) as book:
+        book.tell(book.ask(), Outcome("complete", 0.5, 0.1), params={})
+    with book_of(tmp_path / "a.db", folds=TimeSeriesSplit(3)) as book:
+        assert len(book.trials) == 1
+    assert "the same folds ('TimeSeriesSplit(" in message(
+        ValueError, tmp_path / "a.db", folds=TimeSeriesSplit(5)
+    )
+
+
+def test_a_search_in_which_nothing_has_ended_makes_room_for_another(storage):
+    with book_of(storage, metric="val_mea", mode="max") as book:
+        book.ask().suggest_int("units", 1, 9)
+    with book_of(storage) as book:
+        assert (book.begun, book.trials) == (0, [])
+        found = go_on(book, plan().space, 2)
+    with book_of() as book:
+        assert go_on(book, plan().space, 2) == found
+
+
+def test_a_search_that_goes_on_elsewhere_makes_no_room(storage):
+    with book_of(storage, metric="val_mae") as book:
+        book.ask()
+        assert message(ValueError, storage) == (
+            "`search`: `storage` must hold trials with the same metric ('val_mae') under the name "
+            "'search', or else pass another `name`. Received: metric='val_loss'."
+        )
 
 
 def test_another_name_is_another_search(storage):
@@ -249,9 +292,10 @@ def test_a_study_of_somebody_elses_is_gone_on_with(tmp_path, monkeypatch):
     study.add_trial(optuna.create_trial(value=0.0))
     study.add_trial(optuna.create_trial(state=optuna.trial.TrialState.FAIL))
     with book_of(tmp_path / "a.db") as book:
-        assert (book.begun, book.seed) == (2, 1)
-        assert repr(book.trials) == repr([Trial(0, {}, "complete", 0.0), Trial(1, {}, "failed")])
+        # Its trials teach the sampler, and count for nothing else.
+        assert (book.begun, book.trials, book.seed) == (0, [], 1)
         assert [number for number, _ in go_on(book, plan().space, 2)] == [2, 3]
+        assert [trial.number for trial in book.trials] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -381,6 +425,22 @@ def test_parameters_that_not_all_trials_have_have_no_share():
         return {"units": trial.suggest_int("narrow", 1, 8)}
 
     assert list(told(space, lambda params: params["units"], 20)) == ["kind"]
+
+
+def test_trials_that_are_alike_in_what_all_of_them_have_tell_nothing():
+    """Optuna's evaluator raises of these: their values differ, and nothing that it knows does."""
+    space = {"units": [8, 9]}
+    with book_of(space=space, sampler="random") as book:
+        for number in range(20):
+            trial = book.ask()
+            params = plan(space=space).space.params(trial)
+            state = "complete" if params["units"] == 8 else "failed"
+            book.tell(trial, Outcome(state, float(number), 0.1), params=params)
+        assert sum(trial.state == "complete" for trial in book.trials) >= 4
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=1)
+        with pytest.raises(RuntimeError, match="zero total variance"):
+            optuna.importance.get_param_importances(book._study, evaluator=evaluator)
+        assert book.importance() == {}
 
 
 def test_trials_that_have_no_parameter_in_common_tell_nothing():

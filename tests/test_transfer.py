@@ -285,6 +285,67 @@ def test_other_kinds_of_layers_are_named():
     )
 
 
+def sequence(layer):
+    return learnt(keras.Sequential([keras.Input((6, 3)), layer, keras.layers.Dense(1)]))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "setting", "values"),
+    [
+        (
+            lambda: keras.layers.Bidirectional(keras.layers.LSTM(4, activation="relu")),
+            lambda: keras.layers.Bidirectional(keras.layers.LSTM(4)),
+            "backward_layer.activation",
+            ("'relu'", "'tanh'"),
+        ),
+        (
+            lambda: keras.layers.TimeDistributed(keras.layers.Dense(4, activation="relu")),
+            lambda: keras.layers.TimeDistributed(keras.layers.Dense(4)),
+            "layer.activation",
+            ("'relu'", "'linear'"),
+        ),
+        (
+            lambda: keras.layers.RNN([keras.layers.GRUCell(4, activation="relu")]),
+            lambda: keras.layers.RNN([keras.layers.GRUCell(4)]),
+            "cell.cells.0.activation",
+            ("'relu'", "'tanh'"),
+        ),
+        (
+            lambda: keras.layers.Conv1D(4, 2, dilation_rate=2),
+            lambda: keras.layers.Conv1D(4, 2),
+            "dilation_rate",
+            ("[2]", "[1]"),
+        ),
+        (
+            lambda: keras.layers.LayerNormalization(epsilon=10.0),
+            lambda: keras.layers.LayerNormalization(),
+            "epsilon",
+            ("10.0", "0.001"),
+        ),
+    ],
+)
+def test_another_meaning_is_named_in_layers_within_layers_too(theirs, ours, setting, values):
+    trained, model = sequence(theirs()), sequence(ours())
+    before = model.get_weights()
+    names = [with_weights(one)[0].name for one in (trained, model)]
+    assert message(ValueError, lambda: model, reuse=trained, layers=1) == (
+        "`build`: `reuse` must compute as the new model does in the layers that are reused. "
+        f"Received: {names[0]!r} with {setting}={values[0]}, where the new model's {names[1]!r} "
+        f"has {values[1]}."
+    )
+    assert_same_bits(model.get_weights(), before)
+
+
+def test_initialisers_within_layers_mean_nothing():
+    def made(kernel):
+        dense = keras.layers.Dense(4, kernel_constraint=kernel)
+        return sequence(keras.layers.TimeDistributed(dense))
+
+    trained = made(keras.constraints.MaxNorm(2, axis=0))
+    model = build(lambda: made(keras.constraints.MaxNorm(2, axis=1)), reuse=trained, layers=1)
+    assert_same_bits(model.get_weights()[:2], trained.get_weights()[:2])
+
+
 def test_another_activation_is_named():
     trained = learnt(
         keras.Sequential(

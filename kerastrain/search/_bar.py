@@ -110,7 +110,7 @@ class Bar:
     def __init__(self, verbose: str | int, plan: Plan) -> None:
         checked_verbose("search", verbose)
         self._surface: Surface | None = None if verbose == 0 else surface_for(verbose)
-        self._metric, self._mode = plan.job.metric, plan.job.mode
+        self._metric, self._mode = plan.recipe.metric, plan.recipe.mode
         self._trials, self._a_trial, self._jobs = plan.trials, plan.epochs, plan.jobs
         self._began, self._due = time.perf_counter(), 0.0
         self._done = self._epochs = self._before = 0

@@ -11,12 +11,13 @@ import keras
 
 from kerastrain._checks import invalid, real_number, seed_number, show
 from kerastrain.building import unpacked
-from kerastrain.callbacks import direction, known_monitor
+from kerastrain.callbacks import direction
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
-from kerastrain.records import PER_EPOCH_FACTS, History
+from kerastrain.records import History
 from kerastrain.search.parameters import Routed, routed, watched_for
-from kerastrain.training import build_and_fit, generators_left_alone
+from kerastrain.search.values import check_is_measured, check_is_new, measure_in, value_of
+from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 _ONE_AT_A_TIME = threading.Lock()
 """Keras draws the first weights from generators that all threads share."""
@@ -51,10 +52,10 @@ class Objective:
             params: The parameters as a dict, as Hyperopt hands them over.
             **named: The parameters as keywords, as scikit-optimize's `use_named_args` does.
         """
-        history = self.history(params, **named)
-        value = history.best.get(self._name_in(history.history), math.nan)
-        # A model of NaN has an accuracy all the same: that of saying the first class.
-        if history.stop_reason == "nan" or not math.isfinite(value):
+        trained, arguments = self._trained({**_as_dict(params), **named})
+        name = self._name_in(trained.history.history)
+        value = value_of(trained, name, arguments=arguments)
+        if not math.isfinite(value):
             return self.lost
         return value if self.mode == "min" else -value
 
@@ -64,7 +65,11 @@ class Objective:
         Raises:
             KeyboardInterrupt: If the run was interrupted, so that the search ends as well.
         """
-        found = routed(self.builder, {**_as_dict(params), **named}, function="objective")
+        return self._trained({**_as_dict(params), **named})[0].history
+
+    def _trained(self, params: dict[str, Any]) -> tuple[Trained, dict[str, Any]]:
+        """Returns what came of a run, and the arguments that it was given."""
+        found = routed(self.builder, params, function="objective")
         arguments = {**self.always.arguments, **found.arguments}
         watcher = _AfterFirstEpoch(self._name_in)
         arguments = watched_for(self.metric, self.mode, arguments, watcher)
@@ -74,15 +79,15 @@ class Objective:
         is_seeded = arguments["seed"] is not None
         alone = generators_left_alone() if is_seeded else contextlib.nullcontext()
         with _ONE_AT_A_TIME, alone:
-            _, history = build_and_fit(self.builder, self.data, **arguments)
-        if history.stop_reason == "interrupted":
+            trained = build_and_fit(self.builder, self.data, **arguments)
+        if trained.history.stop_reason == "interrupted":
             raise KeyboardInterrupt
-        return history
+        check_is_new(trained.model, function="objective", argument="builder")
+        return trained, arguments
 
     def _name_in(self, logs: Mapping[str, Any]) -> str:
         """Returns the name under which a run has the metric, or raises, listing what it has."""
-        measures = {name: logs[name] for name in logs if name not in PER_EPOCH_FACTS}
-        return known_monitor(self.metric, measures, function="objective", argument="metric")
+        return measure_in(self.metric, logs, function="objective")
 
 
 def objective(
@@ -100,13 +105,14 @@ def objective(
     """Makes a function from parameters to a number, for any library that minimises one.
 
     Each call builds a model, trains it, and returns the metric of its best epoch, as the history
-    has it. Less is better: of a metric of which more is better, such as `val_accuracy`, it returns
-    the negative. A parameter goes to the builder where it has one of that name, else to
-    `build_and_fit` and `fit`: `epochs`, `batch_size`, `learning_rate`, `optimizer`, `patience` and
-    the rest. What a call is given comes before what was given here.
+    has it; with `restore_best=False`, of its last one. Less is better: of a metric of which more is
+    better, such as `val_accuracy`, it returns the negative. A parameter goes to the builder where
+    it has one of that name, else to `build_and_fit` and `fit`: `epochs`, `batch_size`,
+    `learning_rate`, `optimizer`, `patience` and the rest. What a call is given comes before what
+    was given here.
 
-    A run that is lost to NaN counts as infinity, and the search goes on. What else fails is raised,
-    the builder's errors among it, and so is Ctrl-C.
+    A run that ends with weights of NaN counts as infinity, and the search goes on. What else fails
+    is raised, the builder's errors among it, and so is Ctrl-C.
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
@@ -182,6 +188,4 @@ def _check_data(data: Any, arguments: Mapping[str, Any], metric: str) -> None:
         validated = split or arguments.get("validation_data") is not None
     else:
         validated = validation is not None
-    if metric.startswith("val_") and not validated:
-        must = "be a training metric where there is neither validation_data nor validation_split"
-        raise invalid("objective", "metric", must, f"metric={metric!r}")
+    check_is_measured(metric, arguments, is_validated=validated, function="objective")

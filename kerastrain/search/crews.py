@@ -8,7 +8,6 @@ import dataclasses
 import os
 import pathlib
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from multiprocessing.connection import Client, Connection, wait
+from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Protocol
 
 import cloudpickle
@@ -24,12 +23,14 @@ import cloudpickle
 from kerastrain._checks import invalid, show
 from kerastrain.search import trials
 from kerastrain.search.parameters import Routed
-from kerastrain.search.trials import Job, Outcome, Report
+from kerastrain.search.trials import Outcome, Recipe, Report
+from kerastrain.search.worker import STARTED
 
 _GROWTH = 1000  # MB that a worker may gain until another takes its place
 _TENSORFLOWS = re.compile(r"[IWEF]\d{4} |WARNING: All log messages before absl")  # lines of its log
 _START = 300.0  # s that a worker may take to start
 _LOOK = 0.2  # s between two looks at the clock and at the workers' memory
+_LAST = 5.0  # s in which a process that has hung up is to end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Here:
 
     size = 1
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
         self._tasks: deque[Task] = deque()
 
     def start(self, task: Task) -> None:
@@ -81,7 +82,7 @@ class Here:
         """Runs the trial."""
         task = self._tasks.popleft()
         try:
-            outcome = trials.run(self._job, task.routed, seed=task.seed, report=task.report)
+            outcome = trials.run(self._recipe, task.routed, seed=task.seed, report=task.report)
         except trials.WrongCallError as error:
             raise error.error from None
         return task.number, outcome
@@ -106,28 +107,28 @@ class Workers:
     A trial that crashes its worker, or uses more than it may, takes only this worker with it.
 
     Args:
-        job: What all trials have in common.
+        recipe: What all trials have in common.
         size: How many workers there are.
         limits: What a trial may use.
         threads: How many each has.
     """
 
-    def __init__(self, job: Job, size: int, limits: Limits, *, threads: int) -> None:
-        self._job = _packed(job)
+    def __init__(self, recipe: Recipe, size: int, limits: Limits, *, threads: int) -> None:
+        self._recipe = _packed(recipe)
         self.size, self._limits, self._threads = size, limits, threads
-        self._workers = [_Worker(self._job, threads) for _ in range(size)]
+        self._workers = [_Worker(self._recipe, threads) for _ in range(size)]
 
     def start(self, task: Task) -> None:
         """Gives a trial to a worker that has none, in place of one that died if need be."""
         number = next(n for n, worker in enumerate(self._workers) if worker.task is None)
         if self._workers[number].is_spent:
             self._workers[number].kill()
-            self._workers[number] = _Worker(self._job, self._threads)
+            self._workers[number] = _Worker(self._recipe, self._threads)
         self._workers[number].begin(task)
 
     def next_outcome(self) -> tuple[int, Outcome] | None:
         """Listens to the workers for a moment, and answers them."""
-        busy = {worker.line: worker for worker in self._workers if worker.task}
+        busy: dict[Any, _Worker] = {one.line: one for one in self._workers if one.task}
         for line in wait(list(busy), timeout=_LOOK):
             worker = busy[line]
             outcome = worker.hear()
@@ -146,14 +147,14 @@ class Workers:
             worker.kill()
 
 
-def _packed(job: Job) -> bytes:
-    """Returns what a worker is sent first: the job, and the settings of Keras's that decide too."""
+def _packed(recipe: Recipe) -> bytes:
+    """Returns what a worker is sent first: the recipe, and those settings of Keras's that count."""
     try:
-        return bytes(cloudpickle.dumps((job, trials.surroundings())))
+        return bytes(cloudpickle.dumps((recipe, trials.surroundings())))
     except Exception as error:  # Whatever an object of the user's may raise.
         must = "be what can be sent to a process, and so must data and arguments"
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise invalid("search", "builder", must, f"{show(job.builder)} ({reason})") from error
+        raise invalid("search", "builder", must, f"{show(recipe.builder)} ({reason})") from error
 
 
 class _Worker:
@@ -163,33 +164,29 @@ class _Worker:
     """
 
     task: Task | None = None
-    _connected: Connection | None = None
+    line: Connection
+    """What to wait for: the word that it has started, and then its answers."""
+    _has_started = False
     _began = 0.0
     _megabytes = 0.0  # before its first trial
 
-    def __init__(self, job: bytes, threads: int) -> None:
-        self._key, self._job = secrets.token_bytes(32), job
-        self._folder = tempfile.TemporaryDirectory(prefix="kerastrain-")  # Of the line to it.
+    def __init__(self, recipe: bytes, threads: int) -> None:
+        self._recipe, self._threads = recipe, threads
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # Open as long as the process is.
         self._words = 0  # Where in the log its trial begins.
         self._made = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "kerastrain.search.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env=_environment(threads),
-            start_new_session=True,  # Ctrl-C in a terminal goes to the parent alone.
-        )
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{self._key.hex()} {self._folder.name}\n")
-        self._process.stdin.flush()
-
-    @property
-    def line(self) -> Any:
-        """What to wait for: its answers, or before that the word that it has started."""
-        return self._connected or self._process.stdout
+        self.line, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                # As in the parent, a module in the folder that it runs in has no precedence.
+                [sys.executable, "-P", "-m", "kerastrain.search.worker", str(theirs.fileno())],
+                stdin=subprocess.PIPE,  # By which it learns that the parent has ended.
+                stdout=self._log,
+                stderr=self._log,
+                env=_environment(threads),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C in a terminal goes to the parent alone.
+            )
 
     @property
     def is_spent(self) -> bool:
@@ -201,36 +198,42 @@ class _Worker:
     def begin(self, task: Task) -> None:
         """Gives it a trial."""
         self.task = task
-        if self._connected is not None:
+        if self._has_started:
             self._send_task()
 
     def hear(self) -> Outcome | None:
         """Takes what it says: of an epoch, which it waits to be answered, or of the trial's end."""
         assert self.task is not None
         try:
-            if self._connected is None:
-                self._connect()
-                return None
-            said = cloudpickle.loads(self._connected.recv_bytes())
-            if isinstance(said, tuple):
-                self._connected.send(self.task.report(*said))
-                return None
+            packed = self.line.recv_bytes()
         except (EOFError, OSError):
             return self.failure(self._how_it_died())
+        said = cloudpickle.loads(packed)
         if isinstance(said, Exception):
             raise said
-        return said  # type: ignore[no-any-return]
+        if said == STARTED:
+            self._has_started = True
+            self._send(self._recipe)
+            self._send_task()
+        elif isinstance(said, tuple):
+            # Whatever this raises is an error of the storage or the pruner, and ends the search.
+            self._send(cloudpickle.dumps(self.task.report(*said)))
+        else:
+            return said  # type: ignore[no-any-return]
+        return None
 
     def end(self, outcome: Outcome) -> tuple[int, Outcome]:
         """Frees it for the next trial."""
         assert self.task is not None
         number, self.task = self.task.number, None
-        return number, outcome
+        return number, dataclasses.replace(outcome, threads=self._threads)
 
     def excess(self, limits: Limits) -> str:
         """Returns what its trial uses more than it may, or nothing."""
         now = time.monotonic()
-        if self._connected is None:
+        if self._process.poll() is not None and not self.line.poll():
+            return self._how_it_died()  # While a process of the trial's own holds on to the line.
+        if not self._has_started:
             late = now - self._made > _START
             return f"its process didn't start within {_START:g} s" if late else ""
         if limits.seconds is not None and now - self._began > limits.seconds:
@@ -248,37 +251,31 @@ class _Worker:
     def kill(self) -> None:
         """Ends the process and all that belongs to it."""
         with contextlib.suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(self._process.pid, signal.SIGKILL)  # Its session is its own.
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # Its session is its own.
         self._process.wait()
-        for opened in (self._connected, self._process.stdin, self._process.stdout, self._log):
+        for opened in (self.line, self._process.stdin, self._log):
             with contextlib.suppress(OSError):
                 if opened is not None:
                     opened.close()
-        self._folder.cleanup()
-
-    def _connect(self) -> None:
-        assert self._process.stdout is not None
-        address = self._process.stdout.readline().strip()
-        if not address:
-            raise EOFError
-        self._connected = Client(address, authkey=self._key)
-        self._connected.send_bytes(self._job)
-        self._send_task()
 
     def _send_task(self) -> None:
         assert self.task is not None
-        assert self._connected is not None
         self._megabytes = self._megabytes or _megabytes(self._process.pid)
         self._words = self._log.seek(0, os.SEEK_END)
         self._began = time.monotonic()
-        task = cloudpickle.dumps((self.task.routed, self.task.seed, self.task.best))
+        self._send(cloudpickle.dumps((self.task.routed, self.task.seed, self.task.best)))
+
+    def _send(self, what: bytes) -> None:
         with contextlib.suppress(OSError):  # A process that has died says so when it is heard.
-            self._connected.send_bytes(task)
+            self.line.send_bytes(what)
 
     def _how_it_died(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_LAST)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return "its process hung up"
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         words = self._last_words()
         return f"its process died ({how}){f': {words}' if words else ''}"
@@ -291,13 +288,13 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def crew_of(job: Job, *, jobs: int, limits: Limits) -> Iterator[Crew]:
+def crew_of(recipe: Recipe, *, jobs: int, limits: Limits) -> Iterator[Crew]:
     """Makes a crew: this process, or workers where there are several or limits to hold."""
     threads = threads_of(jobs, limits)
     if threads is None:
-        yield Here(job)
+        yield Here(recipe)
         return
-    workers = Workers(job, jobs, limits, threads=threads)
+    workers = Workers(recipe, jobs, limits, threads=threads)
     try:
         yield workers
     finally:
@@ -311,7 +308,19 @@ def threads_of(jobs: int, limits: Limits) -> int | None:
     """
     if jobs == 1 and limits == Limits():
         return None
-    return max(1, (os.cpu_count() or 1) // jobs)
+    return max(1, _cores() // jobs)
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use, of those that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def can_run_apart() -> bool:
+    """Tells whether this system can hand a process a line to its parent, which Windows can't."""
+    return os.name == "posix"
 
 
 def _environment(count: int) -> dict[str, str]:

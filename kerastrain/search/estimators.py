@@ -12,7 +12,7 @@ from kerastrain.models import Builder
 from kerastrain.search.estimator_parameters import taking
 from kerastrain.search.keras_estimator import KerasEstimator
 from kerastrain.search.labels import Labels
-from kerastrain.tasks import head_of
+from kerastrain.tasks import compiled_loss, head_of
 
 
 class KerasRegressor(RegressorMixin, KerasEstimator):  # type: ignore[misc]
@@ -178,10 +178,20 @@ class KerasClassifier(ClassifierMixin, KerasEstimator):  # type: ignore[misc]
         return "binary" if units == 1 or ends_in_sigmoids else "multiclass"
 
     def _targets(self, y: np.ndarray, model: keras.Model, argument: str) -> np.ndarray:
+        self._check_gives_probabilities(model)
         numbered = self.labels_.numbered(
             _as_column(y), function=self._named("fit"), argument=argument
         )
         return self.labels_.for_loss(numbered, model, self._units)
+
+    def _check_gives_probabilities(self, model: keras.Model) -> None:
+        """Raises for a model that its builder has compiled to give numbers of any size."""
+        head, loss = head_of(model), compiled_loss(model)
+        if head is None or loss is None or head.activation != "linear" or loss.from_logits:
+            return
+        must = "return a model that gives probabilities, or logits with a loss of from_logits=True"
+        received = f"a model that ends in 'linear', with the loss {loss.name!r}"
+        raise invalid(self._named("fit"), "build_model", must, received)
 
     def _predicted(self, outputs: np.ndarray) -> np.ndarray:
         probabilities = self.labels_.probabilities(outputs, self.model_)

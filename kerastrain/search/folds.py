@@ -69,6 +69,30 @@ def folds_of(data: Any, folds: Any, *, seed: int) -> list[Fold]:
         seed: Decides the shuffling.
     """
     rows, task, classes = all_rows(data)
+    every = None if classes is None else range(classes)
+    return [
+        Fold(_pair(rows, trained), _pair(rows, held_out), task, every)
+        for trained, held_out in _positions(rows, classes, folds, seed)
+    ]
+
+
+def count_of(data: Any, folds: Any) -> int:
+    """Returns how many folds there will be, or raises where the rows can't be split so."""
+    rows, _, classes = all_rows(data)
+    try:
+        return len(_positions(rows, classes, folds, seed=0))
+    except Exception as error:  # Whatever a splitter may want, such as groups.
+        if isinstance(folds, int):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        must = "split the rows of `data` by themselves, and their labels at most"
+        raise invalid("search", "folds", must, f"folds={show(folds)} ({reason})") from error
+
+
+def _positions(
+    rows: Rows, classes: int | None, folds: Any, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns for each fold the positions of the rows to train on, and of those held out."""
     y = rows.y if isinstance(rows.y, np.ndarray) else None
     labels = _labels(y) if classes and y is not None else None
     if isinstance(folds, int):
@@ -78,11 +102,7 @@ def folds_of(data: Any, folds: Any, *, seed: int) -> list[Fold]:
         largest = 0 if labels is None else np.unique(labels, return_counts=True)[1].max()
         kind = StratifiedKFold if largest >= folds else KFold
         folds = kind(folds, shuffle=True, random_state=seed)
-    every = None if classes is None else range(classes)
-    return [
-        Fold(_pair(rows, trained), _pair(rows, held_out), task, every)
-        for trained, held_out in folds.split(np.zeros(len(rows)), y if labels is None else labels)
-    ]
+    return list(folds.split(np.zeros(len(rows)), y if labels is None else labels))
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

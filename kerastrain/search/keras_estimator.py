@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 
 from kerastrain import training
 from kerastrain._checks import invalid, one_of, show
+from kerastrain.building import refuse_beside_compiled
 from kerastrain.callbacks import copies
 from kerastrain.data import is_stream
 from kerastrain.models import Builder, build, builder_of, parameters_from_data
@@ -27,6 +28,7 @@ from kerastrain.search.estimator_parameters import (
 from kerastrain.search.parameters import as_python
 from kerastrain.search.predictions import outputs_of, units_of
 from kerastrain.search.seeds import built_from, seed_of_pass, seeded
+from kerastrain.search.values import came_to_nothing, check_is_new
 from kerastrain.training import arguments_of_fit
 
 _COMPILING = ("optimizer", "learning_rate", "metrics")
@@ -88,7 +90,8 @@ class KerasEstimator(BuilderParameters):
             The estimator, with `model_` and `history_`.
 
         Raises:
-            ValueError: If an argument's value is out of range, or model and data don't fit.
+            ValueError: If an argument's value is out of range, model and data don't fit, or the
+                weights are lost to NaN.
             TypeError: If an argument is of the wrong kind.
         """
         now = {"epochs": epochs, "batch_size": batch_size, "callbacks": callbacks}
@@ -169,18 +172,20 @@ class KerasEstimator(BuilderParameters):
         a_layer = arguments.pop("a_layer", None)
         with seeded(arguments.pop("seed", None)) as seed:
             model, units = built_from(seed, lambda: self._built(*building, a_layer, x, y))
-            self._check_compiling(model, arguments)
+            if model.compiled:
+                self._leave_out_compiling(arguments)
             self._units, self._row_shape = units, x.shape[1:]
             if validation_data is not None:
                 arguments["validation_data"] = self._held_out(validation_data, model)
             trained = training.build_and_fit(
                 lambda: model,
                 (x, self._targets(y, model, "y")),
-                task=self._task(model, units),
+                task=None if model.compiled else self._task(model, units),
                 seed=seed,
                 sample_weight=self._weights(y, sample_weight, arguments),
                 **arguments,
             )
+        check_is_new(trained.model, function=self._named("fit"), argument="build_model")
         self.passes_ = 0
         return self._keep(trained.model, trained.history)
 
@@ -194,19 +199,21 @@ class KerasEstimator(BuilderParameters):
         model = build(builder, a_layer, **params, **answers)
         return model, units_of(model, x, function=self._named("fit"))
 
-    def _check_compiling(self, model: keras.Model, arguments: dict[str, Any]) -> None:
-        """Raises for arguments that a model of its builder's own compiling would ignore."""
-        for name in ("optimizer", "metrics"):
-            if model.compiled and name in arguments and name in self.given():
-                must = "be left out where the builder compiles its model"
-                received = f"{name}={show(arguments[name])}"
-                raise invalid(type(self).__name__, name, must, received)
+    def _leave_out_compiling(self, arguments: dict[str, Any]) -> None:
+        """Takes out what a model of its builder's own compiling has; raises if it was given."""
+        names: list[str] = [name for name in ("optimizer", "metrics") if name in arguments]
+        compiling = {name: arguments.pop(name) for name in names}
+        given = {name: value for name, value in compiling.items() if name in self.given()}
+        refuse_beside_compiled(type(self).__name__, given)
 
     def _keep(self, model: keras.Model, history: History) -> Self:
         self.model_, self.history_ = model, history
         self.passes_ += 1
         if history.stop_reason == "interrupted":
             raise KeyboardInterrupt
+        if came_to_nothing(model, history):
+            must = "train to finite weights: a lower learning rate may do"
+            raise invalid(self._named("fit"), "build_model", must, "a run that ended with NaN")
         return self
 
     def _one_more_pass(self, X: Any, y: Any, sample_weight: Any) -> Self:

@@ -71,11 +71,14 @@ def watched_for(
     """Returns the arguments of a run whose metric decides, and which callbacks of ours watch.
 
     The user's callbacks are copied. An `EarlyStopping` among them, or a `monitor`, decides on the
-    best epoch in place of the metric.
+    best epoch in place of the metric. It restores that epoch's weights, which Keras's own doesn't
+    unless it is told to: a run counts with its best epoch, and so that is the model to hand over.
     """
     users = keras.tree.flatten(copies(arguments.get("callbacks") or ()))
-    stops_early = any(isinstance(one, keras.callbacks.EarlyStopping) for one in users)
-    decides = {} if stops_early or "monitor" in arguments else {"monitor": metric, "mode": mode}
+    stoppers = [one for one in users if isinstance(one, keras.callbacks.EarlyStopping)]
+    for stopper in stoppers:
+        stopper.restore_best_weights = True
+    decides = {} if stoppers or "monitor" in arguments else {"monitor": metric, "mode": mode}
     return {**arguments, **decides, "callbacks": [*users, *watchers]}
 
 

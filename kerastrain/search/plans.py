@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,16 +14,30 @@ from kerastrain.building import unpacked
 from kerastrain.callbacks import direction
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import builder_of
-from kerastrain.search.crews import Limits, threads_of
-from kerastrain.search.folds import all_rows, folds_checked
+from kerastrain.search.crews import Limits, can_run_apart, threads_of
+from kerastrain.search.folds import count_of, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed
 from kerastrain.search.samplers import Judge, judge_of, sampler_checked
 from kerastrain.search.spaces import ASpace, Space, space_of
-from kerastrain.search.trials import Job
+from kerastrain.search.trials import Recipe
+from kerastrain.search.values import check_is_measured
 from kerastrain.search_records import is_plain, plain
 
 _TRIALS = 20
 _HELD_OUT = 0.2  # of the rows, where nothing says what to validate on
+_VALIDATIONS = ("validation_data", "validation_split")
+_CALLED = {
+    **dict.fromkeys(("n_trials", "n_iter", "max_evals"), "trials"),
+    "n_jobs": "jobs",
+    "cv": "folds",
+    "random_state": "seed",
+    "test": "test_data",
+    "direction": "mode",
+    "monitor": "metric",
+    "scoring": "metric",
+}
+"""What other libraries call our arguments."""
+
 _DECIDED = ("builder", "mode", "monitor", "params", "seed", "verbose")
 """Arguments of `build_and_fit` that the search has of its own, or decides itself."""
 
@@ -32,7 +47,7 @@ class Plan:
     """What a search is to do.
 
     Attributes:
-        job: What all trials have in common.
+        recipe: What all trials have in common.
         space: What they may try.
         trials: How many there will be, those in the storage counted.
         epochs: Of a trial at most, in all its folds.
@@ -46,7 +61,7 @@ class Plan:
         settings: What the result is to say of all this, in numbers and strings.
     """
 
-    job: Job
+    recipe: Recipe
     space: Space
     trials: int
     epochs: int
@@ -64,20 +79,22 @@ class Plan:
         """What has to be the same for trials to stand in one table, by the name of the argument."""
         space = self.space.dimensions
         return {
-            "metric": self.job.metric,
-            "mode": self.job.mode,
+            "metric": self.recipe.metric,
+            "mode": self.recipe.mode,
             "seed": self.seed,
-            "folds": _kind_if_not_plain(self.job.folds),
+            "folds": _splitter_in_words(self.recipe.folds),
             "space": "a function" if space is None else sorted(space),
-            "builder": getattr(self.job.builder, "__qualname__", type(self.job.builder).__name__),
-            "data": _shapes(self.job.data),
-            "params": _kinds_if_not_plain(self.job.params),
-            **_kinds_if_not_plain(self.job.arguments),
+            "builder": getattr(
+                self.recipe.builder, "__qualname__", type(self.recipe.builder).__name__
+            ),
+            "data": _described(self.recipe.data),
+            "params": _kinds_if_not_plain(self.recipe.params),
+            **_kinds_if_not_plain(self.recipe.arguments),
         }
 
 
 def plan_of(
-    job: Job,
+    recipe: Recipe,
     space: ASpace,
     *,
     trials: int | None,
@@ -97,57 +114,74 @@ def plan_of(
     """
     read = space_of(space)
     # A name may be registered in this process only.
-    builder = builder_of(job.builder, function="search", argument="builder")
-    job = dataclasses.replace(job, builder=builder)
-    _check_names(job, read)
-    job = _completed(job)
-    epochs = _most_epochs(job, read)
+    builder = builder_of(recipe.builder, function="search", argument="builder")
+    recipe = dataclasses.replace(recipe, builder=builder)
+    _check_names(recipe, read)
+    recipe = _completed(recipe)
+    epochs = _most_epochs(recipe, read)
     limits = Limits(
         _above_0("trial_timeout", limits.seconds), _above_0("trial_megabytes", limits.megabytes)
     )
     return Plan(
-        job,
+        recipe,
         read,
         _trials(trials, sampler, read),
         epochs,
         sampler_checked(sampler),
-        judge_of(pruner, epochs=epochs // _number_of(job)),
-        _jobs(jobs, limits, job),
+        judge_of(pruner, epochs=epochs // _number_of(recipe)),
+        _jobs(jobs, limits, recipe),
         limits,
         _above_0("timeout", timeout),
         None if seed is None else seed_number("search", seed),
-        _test_rows(getattr(job.data, "test", None) if test_data is None else test_data, job.data),
-        _settings(job, sampler, pruner) | {"threads": threads_of(jobs, limits)},
+        _test_rows(
+            getattr(recipe.data, "test", None) if test_data is None else test_data, recipe.data
+        ),
+        _settings(recipe, sampler, pruner),
     )
 
 
-def _check_names(job: Job, space: Space) -> None:
+def _check_names(recipe: Recipe, space: Space) -> None:
     """Raises for what nobody takes, or what is decided twice; `epochs` has a default to replace."""
     allowed = sorted(set(arguments_of_training()) - set(_DECIDED))
-    for name in job.arguments:
+    if not isinstance(recipe.params, Mapping):
+        must, received = "be a dict from names to values", f"params={show(recipe.params)}"
+        raise invalid("search", "params", must, received, kind=TypeError)
+    for name in recipe.params:
+        if name not in routed(recipe.builder, {name: None}, function="search").params:
+            must = "hold the builder's own parameters; what trains goes beside them"
+            raise invalid("search", "params", must, repr(name))
+    for name, value in recipe.arguments.items():
+        if name in _CALLED:
+            must, received = f"be called `{_CALLED[name]}`", f"{name}={show(value)}"
+            raise invalid("search", name, must, received)
         one_of("search", "arguments", name, allowed)
     names = dict.fromkeys(space.dimensions or {})
-    found = routed(job.builder, names, function="search", argument="space")
+    found = routed(recipe.builder, names, function="search", argument="space")
     for name in names:
         if name in _DECIDED and name in found.arguments:
             must = f"not hold what the search itself decides ({', '.join(map(repr, _DECIDED))})"
             raise invalid("search", "space", must, repr(name))
-        if name in job.params or (name in job.arguments and name != "epochs"):
+        if name in recipe.params or (name in recipe.arguments and name != "epochs"):
             must = "not hold what is given as the same for all trials"
             raise invalid("search", "space", must, f"{name!r} in both")
 
 
-def _completed(job: Job) -> Job:
+def _completed(recipe: Recipe) -> Recipe:
     """Decides the direction, what to validate on, and checks what belongs to that."""
-    if not isinstance(job.metric, str):
-        must, received = "be the name of a metric", f"metric={show(job.metric)}"
+    if not isinstance(recipe.metric, str):
+        must, received = "be the name of a metric", f"metric={show(recipe.metric)}"
         raise invalid("search", "metric", must, received, kind=TypeError)
-    mode = direction(job.metric, job.mode, function="search")
-    arguments = dict(job.arguments)
+    mode = direction(recipe.metric, recipe.mode, function="search")
+    arguments = dict(recipe.arguments)
     arguments["epochs"] = whole_number("search", "epochs", arguments["epochs"], least=1)
-    given = [n for n in ("validation_data", "validation_split") if arguments.get(n) is not None]
-    (x, _), validation, _, _ = unpacked(job.data, function="search")
-    folds = folds_checked(job.folds)
+    for name in _VALIDATIONS:
+        if arguments.get(name, 0) is None:
+            del arguments[name]
+    given = [name for name in _VALIDATIONS if name in arguments]
+    (x, y), validation, _, _ = unpacked(recipe.data, function="search")
+    if not is_stream(x):
+        rows_of(x, y, function="search")
+    folds = folds_checked(recipe.folds)
     if folds is not None and given:
         must = "be left out where there are `folds`, which say what to validate on"
         raise invalid("search", given[0], must, f"{given[0]} and folds={show(folds)}")
@@ -157,24 +191,25 @@ def _completed(job: Job) -> Job:
     if folds is None and validation is None and not given:
         if is_stream(x):
             must = "be given, or else `folds`, where the data are a stream"
-            raise invalid("search", "validation_data", must, f"data={show(job.data)}")
+            raise invalid("search", "validation_data", must, f"data={show(recipe.data)}")
         arguments["validation_split"] = _HELD_OUT
-    return dataclasses.replace(job, mode=mode, folds=folds, arguments=arguments)
+    is_validated = folds is not None or validation is not None
+    if given or not is_validated:
+        is_validated = bool(arguments.get("validation_split")) or "validation_data" in arguments
+    check_is_measured(recipe.metric, arguments, is_validated=is_validated, function="search")
+    return dataclasses.replace(recipe, mode=mode, folds=folds, arguments=arguments)
 
 
-def _most_epochs(job: Job, space: Space) -> int:
+def _most_epochs(recipe: Recipe, space: Space) -> int:
     """Returns how many epochs a trial can have, in all its folds."""
     dimension = (space.dimensions or {}).get("epochs")
     choices = [n for n in getattr(dimension, "labels", ()) if isinstance(n, int)]
-    epochs = max(choices or [int(getattr(dimension, "high", job.arguments["epochs"]))])
-    return epochs * _number_of(job)
+    epochs = max(choices or [int(getattr(dimension, "high", recipe.arguments["epochs"]))])
+    return epochs * _number_of(recipe)
 
 
-def _number_of(job: Job) -> int:
-    if job.folds is None or isinstance(job.folds, int):
-        return job.folds or 1
-    rows = all_rows(job.data)[0]
-    return int(job.folds.get_n_splits(np.zeros(len(rows)), rows.y))
+def _number_of(recipe: Recipe) -> int:
+    return 1 if recipe.folds is None else count_of(recipe.data, recipe.folds)
 
 
 def _trials(trials: int | None, sampler: Any, space: Space) -> int:
@@ -194,15 +229,19 @@ def _above_0(argument: str, value: Any) -> float | None:
     return None if value is None else real_number("search", argument, value, above=0)
 
 
-def _jobs(jobs: Any, limits: Limits, job: Job) -> int:
+def _jobs(jobs: Any, limits: Limits, recipe: Recipe) -> int:
     count = whole_number("search", "jobs", jobs, least=1)
-    is_apart = threads_of(count, limits) is not None
-    if is_apart and any(
-        is_stream(part) for part in (job.data, job.arguments.get("validation_data"))
-    ):
-        what = f"jobs={count}" if count > 1 else "a limit for trials"
+    if threads_of(count, limits) is None:
+        return count
+    what = f"jobs={count}" if count > 1 else "a limit for trials"
+    if not can_run_apart():
+        must = (
+            "be 1, without limits for trials, on Windows, where none runs in a process of its own"
+        )
+        raise invalid("search", "jobs", must, what)
+    if any(is_stream(part) for part in (recipe.data, recipe.arguments.get("validation_data"))):
         must = "be arrays where trials run in processes of their own, to which a stream can't go"
-        raise invalid("search", "data", must, f"data={show(job.data)} and {what}")
+        raise invalid("search", "data", must, f"data={show(recipe.data)} and {what}")
     return count
 
 
@@ -213,23 +252,37 @@ def _test_rows(test_data: Any, data: Any) -> Any:
     if not isinstance(test_data, tuple | list) or len(test_data) != 2:
         must = "be a pair (x, y), a tf.data.Dataset or a PyDataset"
         raise invalid("search", "test_data", must, f"test_data={show(test_data)}", kind=TypeError)
-    rows = rows_of(*test_data, function="search", names=("test_data", "test_data", "sample_weight"))
-    x = unpacked(data, function="search")[0][0]
-    theirs, ours = np.shape(rows.x)[1:], None if is_stream(x) else np.shape(x)[1:]
-    if isinstance(rows.x, np.ndarray) and isinstance(x, np.ndarray) and theirs != ours:
-        must = f"have rows of the training rows' shape {ours}"
-        raise invalid("search", "test_data", must, f"rows of shape {theirs}")
+    rows = rows_of(*test_data, function="search", names=("test_data[0]", "test_data[1]", ""))
+    x, y = unpacked(data, function="search")[0]
+    if not is_stream(x):
+        _check_alike(rows.x, x, "rows", "training rows'")
+        _check_alike(rows.y, y, "targets", "training targets'")
     return rows.x, rows.y
 
 
-def _settings(job: Job, sampler: Any, pruner: Any) -> dict[str, Any]:
+def _check_alike(theirs: Any, ours: Any, what: str, whose: str) -> None:
+    """Raises where rows of the test differ from those of the training in shape or kind."""
+    theirs, ours = (np.asarray(one) if isinstance(one, list) else one for one in (theirs, ours))
+    if not isinstance(theirs, np.ndarray) or not isinstance(ours, np.ndarray):
+        return
+    shapes = [one.shape[1:] if one.shape[1:] != (1,) else () for one in (theirs, ours)]
+    if shapes[0] != shapes[1]:
+        must = f"have {what} of the {whose} shape {ours.shape[1:]}"
+        raise invalid("search", "test_data", must, f"{what} of shape {theirs.shape[1:]}")
+    are_texts = [one.dtype.kind in "OSU" for one in (theirs, ours)]
+    if are_texts[0] != are_texts[1]:
+        must = f"have {what} of the {whose} kind, {ours.dtype}"
+        raise invalid("search", "test_data", must, f"{what} of {theirs.dtype}")
+
+
+def _settings(recipe: Recipe, sampler: Any, pruner: Any) -> dict[str, Any]:
     return {
         "sampler": plain(sampler),
         "pruner": plain("none" if pruner is None else pruner),
-        "folds": plain(job.folds),
-        "arguments": plain(dict(job.arguments)),
-        "params": plain(dict(job.params)),
-        "objects": [n for n, v in {**job.arguments, **job.params}.items() if not is_plain(v)],
+        "folds": plain(recipe.folds),
+        "arguments": plain(dict(recipe.arguments)),
+        "params": plain(dict(recipe.params)),
+        "objects": [n for n, v in {**recipe.arguments, **recipe.params}.items() if not is_plain(v)],
     }
 
 
@@ -242,8 +295,26 @@ def _kind_if_not_plain(value: Any) -> Any:
     return plain(value) if is_plain(value) else f"a {type(value).__name__}"
 
 
-def _shapes(data: Any) -> str:
-    """Returns the shapes of the training rows, which tell other data in most cases."""
-    pair = unpacked(data, function="search")[0]
-    parts = [part for part in keras.tree.flatten(pair) if part is not None]
-    return ", ".join(str(np.shape(part)) if hasattr(part, "__len__") else "?" for part in parts)
+def _splitter_in_words(folds: Any) -> Any:
+    """Returns a number of folds, or a splitter with its settings, where it tells them."""
+    words = repr(folds)
+    return _kind_if_not_plain(folds) if is_plain(folds) or " object at 0x" in words else words
+
+
+def _described(data: Any) -> str:
+    """Returns the shapes of training and validation rows, and a sum that tells other rows."""
+    training, validation = unpacked(data, function="search")[:2]
+    parts = [part for part in keras.tree.flatten((training, validation)) if part is not None]
+    return ", ".join(f"{np.shape(one)} {_sum_of(one)}" if _has_rows(one) else "?" for one in parts)
+
+
+def _has_rows(part: Any) -> bool:
+    return hasattr(part, "__len__") and not is_stream(part)
+
+
+def _sum_of(part: Any) -> str:
+    """Returns a checksum of rows, of texts among them."""
+    array = np.ascontiguousarray(part)
+    if array.dtype.kind in "OU":
+        return f"{zlib.crc32(chr(0).join(map(str, array.flat)).encode()):08x}"
+    return f"{zlib.crc32(array.reshape(-1).view('u1').data):08x}"

@@ -1,32 +1,38 @@
 """The best model of a search, trained again from its record."""
 
 import dataclasses
+import os
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from kerastrain._checks import invalid, show
+from kerastrain._record_files import record_of
 from kerastrain.callbacks import copies
-from kerastrain.models import Builder
+from kerastrain.models import Builder, builder_of
 from kerastrain.search.crews import Limits, Task, Workers
 from kerastrain.search.folds import Fold, all_rows
 from kerastrain.search.parameters import Routed, routed
-from kerastrain.search.trials import Job, trained_once, unpacked_model
+from kerastrain.search.trials import Recipe, trained_once, unpacked_model
+from kerastrain.search.values import restores
 from kerastrain.search_records import SearchResult, Trial
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
 _OF_VALIDATION = ("validation_data", "validation_split", "patience", "min_delta")
+"""Arguments that have no meaning without rows to validate on."""
+
 _MONITORS = (
     keras.callbacks.EarlyStopping,
     keras.callbacks.ModelCheckpoint,
     keras.callbacks.ReduceLROnPlateau,
 )
-"""What has no meaning without rows to validate on."""
+"""Callbacks that have none either."""
 
 
 def refit(
-    result: SearchResult,
+    result: SearchResult | str | os.PathLike[str],
     builder: str | Builder,
     data: Any,
     *,
@@ -41,7 +47,7 @@ def refit(
     the callbacks that watch a validation, and there is nothing to compare.
 
     Args:
-        result: What `search` returned, or `SearchResult.load` read.
+        result: What `search` returned, or the path of a file to which it was saved.
         builder: The builder of that search.
         data: Its data.
         trial: The trial's number; by default the best one.
@@ -64,42 +70,47 @@ def refit(
         >>> again.best["val_loss"] == found.best_value
         True
     """
-    chosen = _chosen(result, trial)
-    job = _job_of(result, builder, data, arguments)
-    return refit_job(chosen, job, threads=result.settings.get("threads"))
+    read: SearchResult = record_of(
+        result, SearchResult, function="refit", argument="result", maker="search"
+    )
+    chosen = _chosen(read, trial)
+    recipe = _recipe_of(read, builder, data, arguments)
+    return refit_recipe(chosen, recipe, function="refit", speed=arguments.get("speed"))
 
 
-def refit_job(trial: Trial, job: Job, *, threads: int | None) -> Trained:
+def refit_recipe(trial: Trial, recipe: Recipe, *, function: str, speed: Any = None) -> Trained:
     """Trains the model of a trial again, from what all trials of its search have in common.
 
     Args:
         trial: The trial.
-        job: What all trials have in common.
-        threads: How many threads it had in a process of its own; `None` if it ran in this one.
+        recipe: What all trials have in common.
+        function: The public function that was called, named in the errors.
+        speed: What to train with in place of the way that the trial took.
 
     Raises:
+        ValueError: If it fails in a process of its own.
         KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
     """
-    parts = routed(job.builder, trial.params, function="refit", argument="result")
-    if job.folds is not None:
-        trained = _on_all_rows(trial, job, parts)
+    parts = routed(recipe.builder, trial.params, function=function, argument="result")
+    if recipe.folds is not None:
+        trained = _on_all_rows(trial, recipe, parts)
     else:
         # A run that changed its way in the course of it is repeated as it went.
-        ways = trial.histories[0].speed
+        ways = speed or trial.histories[0].speed
         again = {**parts.arguments, **({"speed": ways} if ways else {})}
         parts = dataclasses.replace(parts, arguments=again)
-        if threads is None:
-            trained = trained_once(job, parts, job.data, seed=trial.seed)
+        if trial.threads is None:
+            trained = trained_once(recipe, parts, recipe.data, seed=trial.seed)
         else:
-            trained = _in_a_process(trial, job, parts, threads)
+            trained = _in_a_process(trial, recipe, parts, function)
     if trained.history.stop_reason == "interrupted":
         raise KeyboardInterrupt
     return trained
 
 
-def _in_a_process(trial: Trial, job: Job, parts: Routed, threads: int) -> Trained:
+def _in_a_process(trial: Trial, recipe: Recipe, parts: Routed, function: str) -> Trained:
     """Trains with as many threads as then, on which the bits of large products hang."""
-    workers = Workers(job, 1, Limits(), threads=threads)
+    workers = Workers(recipe, 1, Limits(), threads=trial.threads or 1)
     try:
         workers.start(Task(trial.number, parts, trial.seed, lambda *_: "", None))
         while (ended := workers.next_outcome()) is None:
@@ -107,23 +118,29 @@ def _in_a_process(trial: Trial, job: Job, parts: Routed, threads: int) -> Traine
     finally:
         workers.close()
     outcome = ended[1]
+    if outcome.state != "complete":
+        must = "train again in a process of its own, as it did in the search"
+        raise invalid(function, "builder", must, outcome.reason)
     model = unpacked_model(outcome.model)
     if model is None:  # One that Keras can't save, which has to be trained where it is wanted.
-        return trained_once(job, parts, job.data, seed=trial.seed)
+        return trained_once(recipe, parts, recipe.data, seed=trial.seed)
     return Trained(model, outcome.histories[0])
 
 
-def _on_all_rows(trial: Trial, job: Job, parts: Routed) -> Trained:
-    rows, task, classes = all_rows(job.data)
-    given = {**job.arguments, **parts.arguments}
+def _on_all_rows(trial: Trial, recipe: Recipe, parts: Routed) -> Trained:
+    rows, task, classes = all_rows(recipe.data)
+    given = {**recipe.arguments, **parts.arguments}
     kept = {name: value for name, value in given.items() if name not in _OF_VALIDATION}
     users = keras.tree.flatten(copies(given.get("callbacks") or ()))
     kept["callbacks"] = [one for one in users if not isinstance(one, _MONITORS)]
-    kept |= {"epochs": _epochs(trial), "restore_best": False, "verbose": 0}
+    epochs = _epochs(trial, given)
+    if (given.get("unfreeze") or 0) >= epochs:  # The best epochs came before that.
+        kept |= {"unfreeze": None, "unfreeze_rate": None}
+    kept |= {"epochs": epochs, "restore_best": False, "verbose": 0}
     whole = Fold((rows.x, rows.y), None, task, None if classes is None else range(classes))
-    params = {**job.params, **parts.params}
+    params = {**recipe.params, **parts.params}
     with generators_left_alone():
-        return build_and_fit(job.builder, whole, params=params, seed=trial.seed, **kept)
+        return build_and_fit(recipe.builder, whole, params=params, seed=trial.seed, **kept)
 
 
 def _chosen(result: SearchResult, number: int | None) -> Trial:
@@ -138,12 +155,16 @@ def _chosen(result: SearchResult, number: int | None) -> Trial:
     return found
 
 
-def _job_of(
+def _recipe_of(
     result: SearchResult, builder: str | Builder, data: Any, arguments: dict[str, Any]
-) -> Job:
+) -> Recipe:
     """Puts the search's arguments together again: those of the record, and those given now."""
     settings = result.settings
-    known = {*arguments, *arguments.get("params", {})}
+    theirs = arguments.get("params") or {}
+    if not isinstance(theirs, Mapping):
+        must = "be a dict from names to values"
+        raise invalid("refit", "params", must, f"params={show(theirs)}", kind=TypeError)
+    known = {*arguments, *theirs}
     missing = [name for name in settings.get("objects", ()) if name not in known]
     if missing:
         must = f"be given again, as a record can't keep it: refit(..., {missing[0]}=...)"
@@ -151,11 +172,17 @@ def _job_of(
         received = f"a search with {missing[0]}={kept[missing[0]]}"
         raise invalid("refit", missing[0], must, received)
     given = {**settings.get("arguments", {}), **arguments}
-    params = {**settings.get("params", {}), **given.pop("params", {})}
+    given.pop("params", None)
+    params = {**settings.get("params", {}), **theirs}
+    # A name may be registered in this process only.
+    builder = builder_of(builder, function="refit", argument="builder")
     folds = settings.get("folds")
-    return Job(builder, data, result.metric, result.mode, folds, given, params)
+    return Recipe(builder, data, result.metric, result.mode, folds, given, params)
 
 
-def _epochs(trial: Trial) -> int:
+def _epochs(trial: Trial, arguments: Mapping[str, Any]) -> int:
+    """Returns the median of the epochs that the folds' values are of."""
+    if not restores(arguments):
+        return round(statistics.median(map(len, trial.histories)))
     best = [history.best_epoch for history in trial.histories]
     return max(1, round(statistics.median(epoch + 1 for epoch in best if epoch is not None)))

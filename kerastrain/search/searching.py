@@ -6,7 +6,8 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kerastrain._checks import invalid
@@ -16,11 +17,11 @@ from kerastrain.search._bar import Bar
 from kerastrain.search.crews import Crew, Limits, Task, crew_of
 from kerastrain.search.parameters import routed
 from kerastrain.search.plans import Plan, plan_of
-from kerastrain.search.refits import refit_job
+from kerastrain.search.refits import refit_recipe
 from kerastrain.search.spaces import ASpace
 from kerastrain.search.studies import Book, opened
-from kerastrain.search.trials import Job, Outcome, unpacked_model
-from kerastrain.search_records import SearchResult, is_better
+from kerastrain.search.trials import Outcome, Recipe, in_a_line, unpacked_model
+from kerastrain.search_records import SearchResult, Trial, is_better
 
 _HOPELESS = 5
 """Trials that fail, one after the other from the first on, until the search is given up."""
@@ -53,7 +54,8 @@ def search(
     """Looks for the parameters with which a model trains best.
 
     Each trial builds, compiles and trains a model as `build_and_fit` does, with the same seed, and
-    counts with its best epoch. Trials that do badly after 1, 3, 9, ... epochs are given up.
+    counts with its best epoch, whose weights its model has; with `restore_best=False` it is the
+    last one, in both. Trials that do badly after 1, 3, 9, ... epochs are given up.
 
     Args:
         builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
@@ -79,7 +81,8 @@ def search(
             Optuna's.
         jobs: How many trials to run at once. From 2 on, each runs in a process of its own, which
             has its share of the cores.
-        timeout: Seconds after which no trial begins, and those that run stop at an epoch's end.
+        timeout: Seconds after which no trial begins, and those that run stop at an epoch's end;
+            with a `storage`, the same call begins them anew.
         trial_timeout: Seconds after which a trial counts as failed; it then runs in a process of
             its own.
         trial_megabytes: Memory of a trial's process, in millions of bytes, from which on it counts
@@ -98,7 +101,8 @@ def search(
             `batch_size` or `callbacks`, which are copied for every fit.
 
     Returns:
-        All trials, the best parameters, and the best model. After Ctrl-C, what there is.
+        All trials, the best parameters, and the best model. After Ctrl-C, what there is; and where
+        the best can't be trained again or tested, all but that, and a warning that says why.
 
     Raises:
         ValueError: If an argument's value is out of range, nobody has a parameter of that name, the
@@ -117,9 +121,7 @@ def search(
     """
     begun = time.perf_counter()
     plan = plan_of(
-        Job(
-            builder, data, metric, mode, folds, {**arguments, "epochs": epochs}, dict(params or {})
-        ),
+        Recipe(builder, data, metric, mode, folds, {**arguments, "epochs": epochs}, params or {}),
         space,
         trials=trials,
         sampler=sampler,
@@ -131,18 +133,20 @@ def search(
         test_data=test_data,
     )
     with opened(storage, name, plan) as book, Bar(verbose, plan) as bar:
-        with crew_of(plan.job, jobs=plan.jobs, limits=plan.limits) as crew:
+        with crew_of(plan.recipe, jobs=plan.jobs, limits=plan.limits) as crew:
             hunt = _Hunt(plan, book, crew, bar)
             reason = hunt.run()
         found = SearchResult(
             book.trials,
-            plan.job.metric,
-            plan.job.mode,
+            plan.recipe.metric,
+            plan.recipe.mode,
             settings=plan.settings | {"seed": book.seed},
             importance=book.importance(),
             stop_reason=reason,
         )
         found = _with_model(found, hunt.model_of, plan)
+    if found.note:
+        warnings.warn(f"`search` found the best parameters, but {found.note}", stacklevel=2)
     return dataclasses.replace(found, seconds=time.perf_counter() - begun)
 
 
@@ -156,6 +160,7 @@ class _Hunt:
         self._best: tuple[int, float] | None = None
         self._model: Any = None
         self._failed: list[Outcome] = []
+        self._cut: set[int] = set()  # The numbers of trials that the time of the search has ended.
         self._has_seen_better = False
         for trial in book.trials:
             self._note(trial.number, trial.state, trial.value, None)
@@ -171,6 +176,7 @@ class _Hunt:
                 self._bar.refresh()
         except KeyboardInterrupt:
             return "interrupted"
+        self._check_hope()
         return "timeout" if self._is_late() and not self._book.is_full else "finished"
 
     def model_of(self, number: int) -> Any:
@@ -187,7 +193,7 @@ class _Hunt:
             if trial is None:
                 break
             params = self._plan.space.params(trial)
-            parts = routed(self._plan.job.builder, params, function="search", argument="space")
+            parts = routed(self._plan.recipe.builder, params, function="search", argument="space")
             self._running[trial.number] = trial, params
             best = None if self._best is None else self._best[1]
             report = functools.partial(self._reported, trial)
@@ -198,27 +204,35 @@ class _Hunt:
         """Hears of an epoch of a trial; returns why the trial has to stop, or nothing."""
         self._bar.see_epoch(trial.number, epochs)
         if self._is_late():
+            self._cut.add(trial.number)
             return "the time of the search was up"
         if value is None or not self._plan.judge.looks_after(epochs):
             return ""
-        trial.report(value, epochs)
+        self._book.report(trial, value, epochs)
         after = "1 epoch" if epochs == 1 else f"{epochs} epochs"
         return f"it would hardly win, after {after}" if trial.should_prune() else ""
 
     def _end(self, number: int, outcome: Outcome) -> None:
-        """Keeps what came of a trial; raises when nothing will come of any."""
+        """Keeps what came of a trial; raises what would come of any."""
         trial, params = self._running.pop(number)
+        if number in self._cut and outcome.state != "complete":
+            return  # As after Ctrl-C, it stays open, for whoever goes on with the search.
+        if outcome.error is not None and not self._has_seen_better:
+            raise outcome.error
         self._book.tell(trial, outcome, params=params)
         self._note(number, outcome.state, outcome.value, outcome.model)
         self._bar.see_end(number, outcome, params)
         self._failed += [outcome] if outcome.state == "failed" else []
-        if self._is_hopeless() and not self._running:
+
+    def _check_hope(self) -> None:
+        """Raises where no trial has come to anything, nor will."""
+        if self._is_hopeless():
             must = "train a model with the parameters in `space`"
-            received = (
-                f"{len(self._failed)} trials, which all failed, the first with "
-                f"{self._failed[0].reason}"
-            )
-            raise invalid("search", "builder", must, received)
+            raise invalid("search", "builder", must, _all_failed(self._failed))
+        ended = self._book.trials
+        if self._book.is_full and ended and all(trial.state == "failed" for trial in ended):
+            must = "hold a trial that hasn't failed, or else pass another `name`, or more `trials`"
+            raise invalid("search", "storage", must, _all_failed(ended))
 
     def _is_hopeless(self) -> bool:
         """Tells whether so many trials have failed, and none has not, that all will."""
@@ -228,7 +242,7 @@ class _Hunt:
     def _note(self, number: int, state: str, value: float, model: Any) -> None:
         self._has_seen_better = self._has_seen_better or state != "failed"
         best = None if self._best is None else self._best[1]
-        if state == "complete" and is_better(value, best, self._plan.job.mode):
+        if state == "complete" and is_better(value, best, self._plan.recipe.mode):
             self._best, self._model = (number, value), model
 
     def _is_late(self) -> bool:
@@ -242,11 +256,24 @@ def _with_model(found: SearchResult, model_of: Callable[[int], Any], plan: Plan)
     try:
         model = model_of(found.best.number)
         if model is None:
-            model = refit_job(found.best, plan.job, threads=found.settings["threads"]).model
-        tested = _tested(model, plan.test_data)
+            model = refit_recipe(found.best, plan.recipe, function="search").model
     except KeyboardInterrupt:  # What was found stays found.
         return dataclasses.replace(found, stop_reason="interrupted")
+    except Exception as error:  # Whatever a callback of the user's may raise; likewise.
+        return dataclasses.replace(found, note=f"it could not be trained again: {in_a_line(error)}")
+    try:
+        tested = _tested(model, plan.test_data)
+    except KeyboardInterrupt:
+        return dataclasses.replace(found, model=model, stop_reason="interrupted")
+    except Exception as error:  # Of labels that the model doesn't know.
+        note = f"it could not be tested: {in_a_line(error)}"
+        return dataclasses.replace(found, model=model, note=note)
     return dataclasses.replace(found, model=model, tested=tested)
+
+
+def _all_failed(trials: Sequence[Outcome | Trial]) -> str:
+    reason = trials[0].reason.rstrip(".")
+    return f"{len(trials)} trials, which all failed, the first with {reason}"
 
 
 def _tested(model: Any, test_data: Any) -> dict[str, float]:

@@ -40,6 +40,7 @@ def storage_of(storage: Any) -> Any:
         raise invalid("search", "storage", must, received, kind=TypeError)
     if "://" in address:
         return _database(_url_of(address), address)
+    address = os.path.expanduser(address)
     path = pathlib.Path(address)
     if path.suffix not in (*_JOURNALS, *_SQLITES):
         raise invalid("search", "storage", must, f"storage={address!r}")

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import random
 import secrets
 import time
@@ -22,7 +21,7 @@ from kerastrain.search.samplers import sampler_of
 from kerastrain.search.spaces import Space
 from kerastrain.search.storages import connected, reached
 from kerastrain.search.trials import Outcome
-from kerastrain.search_records import Trial, plain
+from kerastrain.search_records import Trial, plain, with_words_marked
 
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -44,11 +43,20 @@ class Book:
         space: What may be tried.
         seed: The search's, which decides all that is random.
         trials: How many there will be, of all processes together.
+        storage: What was passed as `storage`, which an error names.
+
+    Trials that somebody else has added to the study teach the sampler, and count for nothing else:
+    nobody knows what they were trained on.
     """
 
-    def __init__(self, study: Any, space: Space, *, seed: int, trials: int) -> None:
+    def __init__(
+        self, study: Any, space: Space, *, seed: int, trials: int, storage: Any = None
+    ) -> None:
         self._study, self._space, self.seed = study, space, seed
-        self._most = trials
+        self._most, self._storage = trials, storage
+        # A sampler of Optuna's stops a study when it has nothing left to suggest.
+        self._is_exhausted = _is_exhausted(study)
+        study.stop = self._exhaust
         self._owner = _owners.here()
         self._mark = _OWNER + self._owner
 
@@ -57,13 +65,17 @@ class Book:
 
         One that a process that died has left comes before a new one.
         """
+        with reached(self._storage):
+            return self._asked()
+
+    def _asked(self) -> Any:
         while left := next(filter(_is_left, self._kept(TrialState.RUNNING)), None):
             # What it has suggested already stands, so that all goes on as if nothing had happened.
             trial = optuna.trial.Trial(self._study, left._trial_id)
             if self._takes_over(trial):
                 return trial
             time.sleep(secrets.randbelow(1000) / 2000)  # So that one of two comes first.
-        if self.begun >= self._most:
+        if self._is_exhausted or self.begun >= self._most:
             return None
         trial = self._new()
         # Another process may have asked at the same moment: who comes too late, steps back.
@@ -76,16 +88,23 @@ class Book:
     def tell(self, trial: Any, outcome: Outcome, *, params: Mapping[str, Any]) -> None:
         """Keeps what came of a trial."""
         kept = {
-            "params": plain(params),
+            "params": with_words_marked(plain(params)),
             "value": outcome.value,
             "seed": self.seed,
             "seconds": outcome.seconds,
+            "threads": outcome.threads,
             "reason": outcome.reason,
             "histories": [dataclasses.asdict(history) for history in outcome.histories],
         }
-        trial.set_user_attr(_OURS, to_json(kept))
         value = outcome.value if outcome.state == "complete" else None
-        self._study.tell(trial, value, state=_STATES[outcome.state])
+        with reached(self._storage):
+            trial.set_user_attr(_OURS, to_json(kept))
+            self._study.tell(trial, value, state=_STATES[outcome.state])
+
+    def report(self, trial: Any, value: float, epochs: int) -> None:
+        """Keeps the best value of a trial so far, for whoever gives up trials."""
+        with reached(self._storage):
+            trial.report(value, epochs)
 
     @property
     def begun(self) -> int:
@@ -95,7 +114,7 @@ class Book:
     @property
     def is_full(self) -> bool:
         """Whether all trials have ended."""
-        return len(self._kept(*_STATES.values())) >= self._most
+        return self._is_exhausted or len(self._kept(*_STATES.values())) >= self._most
 
     @property
     def trials(self) -> list[Trial]:
@@ -106,13 +125,17 @@ class Book:
         """Returns what share each parameter has in the differences between the values.
 
         By fANOVA (Hutter et al., "An Efficient Approach for Assessing Hyperparameter Importance",
-        2014), of the trials that are complete; empty where these are too few, or all alike.
+        2014), of the trials that are complete; empty where these are too few, or all alike, in
+        their values or in the parameters that all of them have.
         """
         values = [trial.value for trial in self._kept(TrialState.COMPLETE)]
         if len(values) < _LEAST_TO_COMPARE or len(set(values)) < 2:
             return {}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self.seed)
-        found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        try:
+            found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        except Exception:  # Whatever Optuna has against it, no search is lost for what decorates.
+            return {}
         return {name: float(share) for name, share in found.items()}
 
     def close(self) -> None:
@@ -121,7 +144,10 @@ class Book:
 
     def _kept(self, *states: TrialState) -> list[Any]:
         trials = self._study.get_trials(deepcopy=False, states=states)
-        return [trial for trial in trials if _SURPLUS not in trial.user_attrs]
+        return [trial for trial in trials if _is_ours(trial) and _SURPLUS not in trial.user_attrs]
+
+    def _exhaust(self) -> None:
+        self._is_exhausted = True
 
     def _not_left(self) -> list[Any]:
         """Returns all trials, those that run in this process or another among them."""
@@ -146,11 +172,8 @@ class Book:
         return False
 
     def _record(self, trial: Any) -> Trial:
-        kept = trial.user_attrs.get(_OURS)
+        kept = trial.user_attrs[_OURS]
         state = next(name for name, state in _STATES.items() if state is trial.state)
-        if kept is None:  # Not one of ours, but a trial that somebody added to the study.
-            value = math.nan if trial.value is None else trial.value
-            return Trial(trial.number, dict(trial.params), state, value)
         record = Trial.of_fields({**kept, "number": trial.number, "state": state})
         return dataclasses.replace(record, params=self._params(trial) or record.params)
 
@@ -160,6 +183,19 @@ class Book:
             return self._space.params(optuna.trial.FixedTrial(trial.params, trial.number))
         except Exception:  # Of another space, in a storage that was used before.
             return {}
+
+
+def _is_exhausted(study: Any) -> bool:
+    """Tells whether the user's sampler has nothing left to suggest, where it can say so."""
+    says = getattr(study.sampler, "is_exhausted", None)
+    return bool(says(study)) if callable(says) else False
+
+
+def _is_ours(trial: Any) -> bool:
+    """Tells whether a trial is one of a search of ours, and not one that somebody has added."""
+    if trial.state.is_finished():
+        return _OURS in trial.user_attrs or _SURPLUS in trial.user_attrs
+    return any(name.startswith(_OWNER) for name in trial.user_attrs)
 
 
 def _is_left(trial: Any) -> bool:
@@ -187,11 +223,10 @@ def opened(storage: Any, name: str, plan: Plan) -> Iterator[Book]:
         raise invalid("search", "name", must, f"name={show(name)}", kind=TypeError)
     with _quiet(), connected(storage) as kept:
         with reached(storage):
-            study = _study_of(kept, name, f"{plan.job.mode}imize")
-            seed = _identified(study, plan.identity)
+            study, seed = _identified(kept, name, plan)
         study.sampler = sampler_of(plan.sampler, seed=seed, space=plan.space)
         study.pruner = plan.judge.pruner or optuna.pruners.NopPruner()
-        book = Book(study, plan.space, seed=seed, trials=plan.trials)
+        book = Book(study, plan.space, seed=seed, trials=plan.trials, storage=storage)
         try:
             yield book
         finally:
@@ -212,34 +247,63 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
+def _identified(storage: Any, name: str, plan: Plan) -> tuple[Any, int]:
+    """Returns the study of a search, and the seed.
+
+    A new study is marked with what the search is to do; the marks of an old one are held against
+    it. One in which nothing has ended, as after an error in the call, is begun anew.
+    """
+    direction = f"{plan.recipe.mode}imize"
+    try:
+        study = _study_of(storage, name, direction)
+        return study, _marked(study, plan.identity)
+    except ValueError:
+        if not _is_unused(storage, name):
+            raise
+    optuna.delete_study(study_name=name, storage=storage)
+    study = _study_of(storage, name, direction)
+    return study, _marked(study, plan.identity)
+
+
+def _is_unused(storage: Any, name: str) -> bool:
+    """Tells whether a study of ours has no trial that has ended or may be going on."""
+    study = optuna.load_study(storage=storage, study_name=name)
+    trials = study.get_trials(deepcopy=False)
+    return _OURS in study.user_attrs and not any(
+        one.state.is_finished() or not _is_left(one) for one in trials
+    )
+
+
 def _study_of(storage: Any, name: str, direction: str) -> Any:
     try:
         return optuna.create_study(storage=storage, study_name=name, direction=direction)
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(storage=storage, study_name=name)
+    found = [str(one.name).lower() for one in study.directions]
     for pause in _PAUSES:
         # A process that has just made it marks it in a moment; anybody else's study has no marks.
         time.sleep(pause)
         if _OURS in study.user_attrs:
-            return study
-    found = [str(one.name).lower() for one in study.directions]
-    if found != [direction]:
+            break
+    is_marked = _OURS in study.user_attrs
+    if found != [direction] and not is_marked:  # Else the marks tell more.
         must = f"hold a study to {direction} under the name {name!r}, or else pass another `name`"
         raise invalid("search", "storage", must, f"a study to {' and '.join(found)}")
     return study
 
 
-def _identified(study: Any, identity: dict[str, Any]) -> int:
+def _marked(study: Any, identity: dict[str, Any]) -> int:
     """Marks a new study, or holds the marks of an old one against this search; returns its seed."""
     kept = study.user_attrs.get(_OURS)
     if kept is None:
         seed = random.getrandbits(31) if identity["seed"] is None else identity["seed"]
         study.set_user_attr(_OURS, identity | {"seed": seed})
         return int(seed)
-    for what, value in identity.items():
-        if value != kept.get(what) and not (what == "seed" and value is None):
+    for what in {**identity, **kept}:
+        value, before = identity.get(what), kept.get(what)
+        if value != before and not (what == "seed" and value is None):
             must = (
-                f"hold trials with the same {what} ({show(kept.get(what))}) under the name "
+                f"hold trials with the same {what} ({show(before)}) under the name "
                 f"{study.study_name!r}, or else pass another `name`"
             )
             raise invalid("search", "storage", must, f"{what}={show(value)}")

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import Any
 
 import keras
 
-from kerastrain.callbacks import known_monitor
 from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.folds import folds_of
 from kerastrain.search.parameters import Routed, watched_for
+from kerastrain.search.values import check_is_new, is_lost, measure_in, value_of, why_none
 from kerastrain.search_records import is_better
 from kerastrain.training import Trained, build_and_fit, generators_left_alone
 
@@ -24,6 +25,10 @@ Report = Callable[[int, float | None], str]
 The value is `None` where there is none, or none that other trials can be held against: a trial that
 has come through its first fold is trained in all of them.
 """
+
+
+_WORDED = re.compile(r"`(?:fit|build_and_fit)`: `([^`]+)` must (.*)", re.DOTALL)
+_ROWS = ("x", "y", "validation_data")
 
 
 class WrongCallError(Exception):
@@ -39,7 +44,7 @@ class WrongCallError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class Recipe:
     """What all trials of a search have in common.
 
     Attributes:
@@ -66,6 +71,8 @@ class Outcome:
     """What came of a trial; see `kerastrain.search_records.Trial`.
 
     Attributes:
+        threads: How many it had in a process of its own; `None` in this one.
+        error: What it failed with, where that is wrong in the call and so for every trial.
         model: The trained model; `None` where there are folds, or no value.
     """
 
@@ -74,53 +81,93 @@ class Outcome:
     seconds: float
     reason: str = ""
     histories: list[History] = dataclasses.field(default_factory=list)
+    threads: int | None = None
+    error: BaseException | None = None
     model: Any = dataclasses.field(default=None, compare=False)
 
 
-def run(job: Job, routed: Routed, *, seed: int, report: Report) -> Outcome:
+def run(recipe: Recipe, routed: Routed, *, seed: int, report: Report) -> Outcome:
     """Trains a model, or one for each fold, and returns what came of it.
 
     Raises:
         WrongCallError: If no trial can succeed, such as for a metric that isn't there.
         KeyboardInterrupt: After Ctrl-C, which `fit` itself takes for the end of a run.
     """
-    watch, start = _Watch(job, report), time.perf_counter()
+    watch, start = _Watch(recipe, report), time.perf_counter()
     trained: list[Trained] = []
     try:
-        for data in [job.data] if job.folds is None else folds_of(job.data, job.folds, seed=seed):
+        parts = (
+            [recipe.data]
+            if recipe.folds is None
+            else folds_of(recipe.data, recipe.folds, seed=seed)
+        )
+        for data in parts:
             watchers = [_Watcher(watch)]
-            trained.append(trained_once(job, routed, data, seed=seed, watchers=watchers))
+            trained.append(trained_once(recipe, routed, data, seed=seed, watchers=watchers))
             if trained[-1].history.stop_reason == "interrupted":
                 raise KeyboardInterrupt
-            watch.end_fold(trained[-1].history)
+            _check_is_new(trained[-1].model)
+            arguments = {**recipe.arguments, **routed.arguments}
+            watch.end_fold(trained[-1], arguments)
             if watch.stopped:
                 break
     except WrongCallError:
         raise
-    except Exception as error:  # Whatever a builder or a callback may raise is the trial's end.
-        reason = _in_a_line(error)
-        return Outcome("failed", math.nan, _since(start), reason, [t.history for t in trained])
+    except (Exception, SystemExit) as error:  # Of a builder or a callback: the trial's end.
+        histories = [each.history for each in trained]
+        wrong = error if is_of_the_call(error, routed) else None
+        reason = in_a_line(error)
+        return Outcome("failed", math.nan, _since(start), reason, histories, error=wrong)
     histories = [each.history for each in trained]
     value = watch.value
     if not math.isfinite(value):
-        reason = f"no epoch had a finite {job.metric}"
-        return Outcome("failed", math.nan, _since(start), reason, histories)
-    if watch.stopped:
+        return Outcome("failed", math.nan, _since(start), watch.lost, histories)
+    # Who is told to stop after the last epoch of all has done what there was to do.
+    is_whole = len(trained) == len(parts) and len(histories[-1]) == arguments.get("epochs")
+    if watch.stopped and not is_whole:
         return Outcome("pruned", value, _since(start), watch.stopped, histories)
-    model = trained[0].model if job.folds is None else None
-    return Outcome("complete", value, _since(start), "", histories, model)
+    model = trained[0].model if recipe.folds is None else None
+    return Outcome("complete", value, _since(start), "", histories, model=model)
+
+
+def _check_is_new(model: keras.Model) -> None:
+    try:
+        check_is_new(model, function="search", argument="builder")
+    except ValueError as error:
+        raise WrongCallError(error) from error
+
+
+def is_of_the_call(error: BaseException, routed: Routed) -> bool:
+    """Tells whether an error is about an argument that is the same for all trials.
+
+    Such an error is told by its form. What it says about rows or targets may be true for the model
+    of this trial only.
+
+    Example:
+        >>> error = ValueError("`fit`: `batch_size` must be at least 1. Received: batch_size=0.")
+        >>> [is_of_the_call(error, Routed({}, given)) for given in ({}, {"batch_size": 0})]
+        [True, False]
+    """
+    found = _WORDED.match(str(error)) if type(error) in (TypeError, ValueError) else None
+    if found is None:
+        return False
+    argument, must = found.groups()
+    if argument.partition("[")[0] in _ROWS and routed.params:
+        return False
+    varied = {*routed.params, *routed.arguments}
+    return argument not in varied and not any(f"`{name}`" in must for name in varied)
 
 
 def trained_once(
-    job: Job, routed: Routed, data: Any, *, seed: int, watchers: Sequence[Any] = ()
+    recipe: Recipe, routed: Routed, data: Any, *, seed: int, watchers: Sequence[Any] = ()
 ) -> Trained:
-    """Trains one model of a job, on all of its data or on a fold; callbacks of ours watch it."""
-    arguments = {**job.arguments, **routed.arguments}
-    arguments = watched_for(job.metric, job.mode, arguments, *watchers)
-    arguments |= {"params": {**job.params, **routed.params}, "seed": seed, "verbose": 0}
+    """Trains one model of a recipe, on all of its data or on a fold; callbacks of ours watch it."""
+    arguments = {**recipe.arguments, **routed.arguments}
+    arguments = watched_for(recipe.metric, recipe.mode, arguments, *watchers)
+    arguments |= {"params": {**recipe.params, **routed.params}, "seed": seed, "verbose": 0}
     # A seed that is given goes to Python's and NumPy's generators too, from which others may draw.
     with generators_left_alone():
-        return build_and_fit(job.builder, data, **arguments)
+        return build_and_fit(recipe.builder, data, **arguments)
 
 
 def with_packed_model(outcome: Outcome, mode: str, best: float | None) -> Outcome:
@@ -171,26 +218,27 @@ class _Watch:
 
     Attributes:
         stopped: Why the trial was given up; empty if it wasn't.
+        lost: Why a fold has no value; empty if all have.
     """
 
-    def __init__(self, job: Job, report: Report) -> None:
-        self._metric, self._report = job.metric, report
-        self._name = job.metric  # As the history has it, which may be a longer word.
-        self._better = min if job.mode == "min" else max
+    def __init__(self, recipe: Recipe, report: Report) -> None:
+        self._metric, self._report = recipe.metric, report
+        self._name = recipe.metric  # As the history has it, which may be a longer word.
+        self._better = min if recipe.mode == "min" else max
         self._finished: list[float] = []  # The value of each fold that has ended.
         self._best: float | None = None  # So far, of the fold that is running.
         self._epochs = 0
-        self.stopped = ""
+        self.stopped = self.lost = ""
 
     @property
     def value(self) -> float:
         """The mean over the folds of the best epoch's value; NaN if one has none."""
         return statistics.fmean(self._finished) if self._finished else math.nan
 
-    def end_epoch(self, logs: Mapping[str, Any]) -> bool:
+    def end_epoch(self, model: keras.Model, logs: Mapping[str, Any]) -> bool:
         """Takes in an epoch; tells whether to stop."""
         self._name = self._name_in(logs)
-        value = float(logs[self._name])
+        value = math.nan if is_lost(model, logs) else float(logs[self._name])
         if math.isfinite(value):
             self._best = value if self._best is None else self._better(self._best, value)
         self._epochs += 1
@@ -200,14 +248,16 @@ class _Watch:
             raise WrongCallError(error) from error
         return bool(self.stopped)
 
-    def end_fold(self, history: History) -> None:
-        """Keeps the fold's value: at the epoch whose weights the model is left with."""
-        self._finished.append(history.best.get(self._name, math.nan))
+    def end_fold(self, trained: Trained, arguments: Mapping[str, Any]) -> None:
+        """Keeps the fold's value: at the epoch whose weights the model was left with."""
+        self._finished.append(value_of(trained, self._name, arguments=arguments))
+        if not math.isfinite(self._finished[-1]):
+            self.lost = self.lost or why_none(trained, self._name)
         self._best = None
 
     def _name_in(self, logs: Mapping[str, Any]) -> str:
         try:
-            return known_monitor(self._metric, logs, function="search", argument="metric")
+            return measure_in(self._metric, logs, function="search")
         except (TypeError, ValueError) as error:
             raise WrongCallError(error) from error
 
@@ -220,7 +270,7 @@ class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
         self._watch = watch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._watch.end_epoch(logs or {}):
+        if self._watch.end_epoch(self.model, logs or {}):
             self.model.stop_training = True
 
 
@@ -228,6 +278,7 @@ def _since(start: float) -> float:
     return time.perf_counter() - start
 
 
-def _in_a_line(error: Exception) -> str:
+def in_a_line(error: BaseException) -> str:
+    """Returns the kind and the text of an error."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500]
