@@ -3,11 +3,11 @@
 Where things are: `KerasClassifier` and `KerasRegressor` (estimators) make a model builder an
 estimator of scikit-learn's. `search` (searching) is ours, and `refit` (refits) trains again what it
 found: a plan (plans) says what to do, spaces what to try, samplers who suggests and who gives up; a
-crew (crews) runs the trials, here or in workers, values says what each counts, and a book (studies)
-keeps them, in storages. For other libraries `objective` (adapters) makes a builder a function from
-parameters to a number, and `hypermodel` (hypermodels) what Keras Tuner searches; parameters says
-who takes which. Optional packages are imported when a name that needs them is first asked for;
-where they are missing, it says how to install them.
+crew (crews) runs the trials, here or in workers; a book (studies) keeps them, in storages. For
+other libraries `objective` (adapters) makes a builder a function from parameters to a number, and
+`hypermodel` (hypermodels) what Keras Tuner searches. What a run counts is in values, and who takes
+which parameter in parameters. Optional packages are imported when a name that needs them is first
+asked for; where they are missing, it says how to install them.
 """
 
 import importlib
