@@ -111,6 +111,8 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def close(self, history: History) -> None:
         """Leaves the best model, as it was with its optimizer, and the whole history."""
+        if self._saved_at is None:
+            return  # It failed before it began; a folder with all but a state would have lost it.
         self._write_best()
         self._directory.save_history(history)
 

@@ -49,6 +49,9 @@ _DECIDING = (
 """Arguments of `fit` that decide a run's course, beside its model, data, seed and callbacks."""
 
 
+_OF_ONE_RUN = ("run", "save_every")
+
+
 class Trained(NamedTuple):
     """What `build_and_fit` returns.
 
@@ -210,14 +213,7 @@ def fit(
         _check_average(model, restore_best)
         if on_nan == "rollback":
             _check_rollback(model, schedule, callbacks)
-        kept.begin(
-            model,
-            source,
-            callbacks,
-            seed=drawn,
-            epochs=epochs,
-            arguments=asked,
-        )
+        kept.begin(model, source, callbacks, seed=drawn, epochs=epochs, arguments=asked)
         account = Account(source, best, seed=drawn, lost=kept.lost)
         bar = progress_callback(
             verbose, epochs=epochs, steps=source.steps, best=best.so_far, stopped=account.stopped
@@ -243,7 +239,8 @@ def fit(
                 unfreezing.renew = execution.renew
             if bar:
                 bar.announce(*kept.notes, f'speed="{execution.way}": {execution.why}')
-                if bar.announces and kept.begins:
+                # A Dataset that is looked at brings other batches afterwards, if it shuffles.
+                if bar.announces and kept.begins and source.rows is not None:
                     bar.announce(*told(look()))
             reason = _train(model, source, execution, epochs, everyone, kept, account)
             if bar and reason == "time":
@@ -459,15 +456,16 @@ def _train(
 
 
 def arguments_of_fit() -> list[str]:
-    """Returns what `fit` can be told beside the model and its data, in its order."""
-    return [name for name in inspect.signature(fit).parameters if name not in ("model", "x", "y")]
+    """Returns what `fit` can be told of any model and data, in its order; a folder is for one."""
+    others = ("model", "x", "y", *_OF_ONE_RUN)
+    return [name for name in inspect.signature(fit).parameters if name not in others]
 
 
 def _check_fit_arguments(
     builder: Builder, arguments: dict[str, Any], others: Mapping[str, Any]
 ) -> None:
     """Raises where an argument isn't `fit`'s, or is one of others but meant for the builder."""
-    known = arguments_of_fit()
+    known = [*arguments_of_fit(), *_OF_ONE_RUN]
     theirs = inspect.signature(builder).parameters
     meant = {k: v for k, v in others.items() if k in theirs and v is not None}
     for name, value in (arguments | meant).items():

@@ -324,6 +324,35 @@ def test_a_finished_run_returns_its_history_at_once(folder):
     assert bits_of(other) == bits_of(model)
 
 
+def test_a_run_that_had_stopped_early_says_so_again(folder):
+    call = CALL | {"epochs": 50, "patience": 1, "run": folder}
+    first = fit(net(optimizer=keras.optimizers.Adam(0.3)), X, Y, **call)
+    again = fit(net(2, optimizer=keras.optimizers.Adam(0.3)), X, Y, **call)
+    assert first.stop_reason == "early_stopping"
+    assert told_by(again) == told_by(first)
+
+
+def test_a_call_that_fails_before_it_trains_leaves_a_folder_to_begin_in(folder):
+    def broken(y, predicted):
+        raise NotImplementedError("a loss that isn't written yet")
+
+    model = net()
+    model.compile("adam", broken)
+    with pytest.raises(NotImplementedError, match="isn't written yet"):
+        fit(model, X, Y, run=folder, **CALL)
+    assert len(fit(net(), X, Y, run=folder, **CALL)) == 4
+
+
+def test_a_dataset_that_shuffles_goes_on_to_the_bit_at_any_verbosity(short_calls, folder):
+    call = SAME | {"epochs": 4}
+    whole, other = net(), net(seed=2)
+    fit(whole, stream(), **call)
+    with pytest.raises(RuntimeError):
+        fit(net(), stream(), run=folder, callbacks=[Fails(2, 2)], **call | {"verbose": 1})
+    fit(other, stream(), run=folder, **call)
+    assert bits_of(other) == bits_of(whole)
+
+
 def test_it_says_in_a_line_where_a_run_goes_on_or_that_it_has_ended(short_calls, folder, capsys):
     broken_off(folder, (2, 2))
     call = CALL | {"run": folder, "verbose": 1}

@@ -720,8 +720,8 @@ BAD = {
         "`KerasRegressor.fit`: `fit_arguments` must be one of 'validation_data', "
         "'validation_split', 'epochs', 'batch_size', 'callbacks', 'shuffle', 'class_weight', "
         "'sample_weight', 'monitor', 'mode', 'patience', 'min_delta', 'restore_best', 'schedule', "
-        "'unfreeze', 'unfreeze_rate', 'seed', 'speed', 'verbose' (did you mean 'patience'?). "
-        "Received: fit_arguments='patient'.",
+        "'unfreeze', 'unfreeze_rate', 'max_time', 'on_nan', 'seed', 'speed', 'verbose' (did you "
+        "mean 'patience'?). Received: fit_arguments='patient'.",
     ),
     "one class": (
         lambda: classifier().fit(X, ["a"] * 96),

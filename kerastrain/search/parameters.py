@@ -11,7 +11,7 @@ import numpy as np
 from kerastrain._checks import invalid, nearest, show
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of
-from kerastrain.training import build_and_fit, fit
+from kerastrain.training import arguments_of_fit, build_and_fit
 
 _OF_THE_CALL_ITSELF = ("builder", "data", "fit_arguments", "model", "params", "x", "y")
 """What the functions that train take, and what no parameter of a search can be."""
@@ -89,7 +89,7 @@ def arguments_of_training() -> list[str]:
         >>> "batch_size" in arguments_of_training(), "data" in arguments_of_training()
         (True, False)
     """
-    known = {*inspect.signature(build_and_fit).parameters, *inspect.signature(fit).parameters}
+    known = {*inspect.signature(build_and_fit).parameters, *arguments_of_fit()}
     return sorted(known - set(_OF_THE_CALL_ITSELF))
 
 
