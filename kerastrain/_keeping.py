@@ -103,8 +103,9 @@ class Keeping:
         described = {**arguments, "seed": seed, "callbacks": kinds_with_state(callbacks)}
         configuration = configuration_of(model, source.parts, described)
         steps = iterations_of(model.optimizer)
+        if self._state is not None and not self._directory.goes_on_with(configuration):
+            self._state, self._facts = None, {}
         if self._state is None:
-            self._facts = {}
             self._begun = {
                 "configuration": configuration,
                 "seed": seed,
@@ -112,7 +113,6 @@ class Keeping:
                 "first_batch": described_data(source.first),
             }
         else:
-            self._directory.goes_on_with(configuration)
             self._check_epochs(epochs)
             self._begun = {
                 name: self._facts[name]

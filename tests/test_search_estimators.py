@@ -174,6 +174,7 @@ def test_the_builders_parameters_are_the_estimators_with_its_defaults():
 def test_everything_else_that_fit_takes_is_a_parameter_too():
     wanted = set(inspect.signature(ktr.fit).parameters) - {"model", "x", "y"}
     wanted -= {"validation_data", "sample_weight"}  # Which are data.
+    wanted -= {"run", "save_every"}  # A folder is for one model.
     wanted |= {"a_layer", "optimizer", "learning_rate", "metrics", "build_model"}
     assert set(KerasClassifier(net).get_params()) >= wanted
     assert wanted - set(KerasRegressor(build_model).get_params()) == {"class_weight"}

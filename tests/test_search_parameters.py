@@ -9,9 +9,10 @@ from kerastrain.search.parameters import Routed, arguments_of_training, as_pytho
 
 ARGUMENTS = (
     "'a_layer', 'batch_size', 'callbacks', 'class_weight', 'epochs', 'frozen', 'layers', "
-    "'learning_rate', 'metrics', 'min_delta', 'mode', 'monitor', 'optimizer', 'patience', "
-    "'restore_best', 'reuse', 'sample_weight', 'schedule', 'seed', 'shuffle', 'speed', 'task', "
-    "'unfreeze', 'unfreeze_rate', 'validation_data', 'validation_split', 'verbose'"
+    "'learning_rate', 'max_time', 'metrics', 'min_delta', 'mode', 'monitor', 'on_nan', "
+    "'optimizer', 'patience', 'restore_best', 'reuse', 'sample_weight', 'schedule', 'seed', "
+    "'shuffle', 'speed', 'task', 'unfreeze', 'unfreeze_rate', 'validation_data', "
+    "'validation_split', 'verbose'"
 )
 
 
