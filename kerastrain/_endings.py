@@ -34,9 +34,10 @@ class Interrupts:
 
     Attributes:
         is_asked: Whether it was.
+        is_urgent: Whether it was pressed again, by somebody who doesn't want to wait.
     """
 
-    is_asked = False
+    is_asked = is_urgent = False
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -59,6 +60,7 @@ class Interrupts:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.is_asked:
+            self.is_urgent = True
             raise KeyboardInterrupt
         self.is_asked = True
 

@@ -161,6 +161,11 @@ class Keeping:
         with self._interrupts.held() if self._directory else contextlib.nullcontext():
             yield
 
+    @property
+    def is_left_at_once(self) -> bool:
+        """Whether Ctrl-C was pressed twice."""
+        return self._interrupts.is_urgent
+
     def lost(self, epoch: int) -> None:
         """Raises where a run whose weights are lost goes back, and doesn't end."""
         if self._rolls_back and self._best is not None and self._best.can_go_back:

@@ -446,6 +446,8 @@ def _train(
                 verbose=0,
             )
         except KeyboardInterrupt:
+            if kept.is_left_at_once:
+                raise
             return "interrupted"
         except TimeUpError:
             return "time"

@@ -402,17 +402,25 @@ def test_ctrl_c_saves_and_returns_what_there_is(short_calls, folder):
     assert bits_of(last) == bits_of(whole)
 
 
-def test_a_second_ctrl_c_goes_through_at_once(short_calls, folder):
-    class Twice(PressesCtrlC):
+def test_a_second_ctrl_c_leaves_at_once_and_the_run_as_it_was_saved(short_calls, folder):
+    class PressesTwice(PressesCtrlC):
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch)
-            super().on_train_batch_end(batch)
-            self.calls -= 1
+            if (self.epoch, self.calls) == self.at:
+                os.kill(os.getpid(), signal.SIGINT)
 
-    twice = Twice(2, 2)
-    twice.at = (2, 3)
+    whole, other = net(), net(2)
+    expected = fit(whole, X, Y, **CALL)
+    call = CALL | {"run": folder, "save_every": 0}
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
+        fit(net(), X, Y, callbacks=[PressesTwice(2, 2)], **call)
+    facts = newest_facts(folder)
+    assert (facts["epoch"], facts["batch"]) == (2, 3)  # Of the call before.
+    assert told_by(fit(other, X, Y, **call)) == told_by(expected)
+    assert bits_of(other) == bits_of(whole)
+
+
+def test_ctrl_c_is_somebody_elses_again_after_a_run(folder):
     handler = signal.getsignal(signal.SIGINT)
     fit(net(), X, Y, run=folder, callbacks=[PressesCtrlC(1, 1)], **CALL)
     assert signal.getsignal(signal.SIGINT) is handler
