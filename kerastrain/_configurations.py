@@ -17,6 +17,8 @@ RATE = "optimizer.learning_rate"
 """The entry that a run itself may change, by a callback."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_BLOCK = 256  # rows
+_MOST = 2**30  # bytes of an array that are looked at, or what lies on a disk would take minutes
 _LONGEST = 80  # letters of a value: of longer ones a digest is kept beside their beginning
 
 
@@ -162,6 +164,7 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(arrays: list[np.ndarray]) -> str:
+    """Returns a digest of arrays: of the larger ones by blocks here and there, up to `_MOST`."""
     digest = hashlib.sha256()
     for array in arrays:
         if array.dtype.kind == "O":
@@ -169,8 +172,9 @@ def _digest(arrays: list[np.ndarray]) -> str:
                 digest.update(item if isinstance(item, bytes) else str(item).encode())
                 digest.update(b"\0")
         else:
-            for start in range(0, len(array), 4096):  # A memmap is read piece by piece.
-                digest.update(np.ascontiguousarray(array[start : start + 4096]).tobytes())
+            blocks = range(0, len(array), _BLOCK)  # A memmap is read piece by piece.
+            for start in blocks[:: max(1, array.nbytes // _MOST)]:
+                digest.update(np.ascontiguousarray(array[start : start + _BLOCK]).tobytes())
     return digest.hexdigest()
 
 

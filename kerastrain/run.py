@@ -204,7 +204,7 @@ def _folder(path: str | os.PathLike[str]) -> pathlib.Path:
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         must = "be the path of a folder"
         raise invalid("fit", "run", must, f"run={show(path)}", kind=TypeError)
-    folder = pathlib.Path(path)
+    folder = pathlib.Path(path).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -58,6 +58,17 @@ def test_any_other_value_in_data_is_another_description(kind):
     assert before.startswith("(5000, 3) ")
 
 
+def test_of_a_large_array_blocks_here_and_there_are_looked_at(monkeypatch):
+    array = np.zeros((2048, 4), "float32")
+    other = array.copy()
+    other[2047, 3] = 1
+    assert described_data(other) != described_data(array)
+    monkeypatch.setattr("kerastrain._configurations._MOST", array.nbytes // 4)
+    assert described_data(other) == described_data(array)
+    other[1025, 0] = 1
+    assert described_data(other) != described_data(array)
+
+
 def test_texts_are_described_by_all_of_them():
     one, other = (np.array(texts, dtype=object) for texts in (["ab", "c"], ["a", "bc"]))
     assert described_data(one) != described_data(other)
