@@ -22,6 +22,7 @@ from kerastrain._keeper import Keeper
 from kerastrain._kernels import build_metrics
 from kerastrain._optimizers import iterations_of
 from kerastrain.engine import Execution
+from kerastrain.loops import make_variables_of_step
 from kerastrain.records import History
 from kerastrain.run import RunDirectory, opened
 from kerastrain.sources import Source
@@ -99,7 +100,9 @@ class Keeping:
         if self._directory is None:
             return
         # Else Keras would look at a batch to build them, in the first process and not in the next.
-        build_metrics(model, next(iter(source.probe)))
+        batch = next(iter(source.probe))
+        make_variables_of_step(model, batch)
+        build_metrics(model, batch)
         described = {**arguments, "seed": seed, "callbacks": kinds_with_state(callbacks)}
         configuration = configuration_of(model, source.parts, described)
         steps = iterations_of(model.optimizer)

@@ -292,6 +292,80 @@ def test_a_pydataset_goes_on_at_an_epochs_start(short_calls, folder, capsys):
     ) in capsys.readouterr().out
 
 
+# Models of other kinds.
+
+
+class TwoOptimizers(keras.Model):
+    """Trains its body by one optimizer and its head by another, in a step of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = keras.layers.Dense(6, "relu"), keras.layers.Dense(1)
+        self.build((None, 4))
+
+    def build(self, shape):
+        self.body.build(shape)
+        self.head.build((None, 6))
+        self.built = True
+
+    def call(self, x):
+        return self.head(self.body(x))
+
+    def compile(self):
+        super().compile("adam", "mse")
+        self.other = keras.optimizers.SGD(0.1, momentum=0.9)
+
+    def train_step(self, data):
+        x, y = data
+        parts = [layer.trainable_variables for layer in (self.body, self.head)]
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self(x) - tf.cast(y, tf.float32)[:, None]) ** 2)
+        gradients = tape.gradient(loss, parts)
+        self.optimizer.apply(gradients[0], parts[0])
+        self.other.apply(gradients[1], parts[1])
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("speed", ["plain", "steps"])
+@pytest.mark.parametrize("at", [(2, 2), (2, None)])
+def test_a_step_of_ones_own_with_two_optimizers_goes_on(short_calls, folder, speed, at):
+    def made(seed=1):
+        keras.utils.set_random_seed(seed)
+        model = TwoOptimizers()
+        model.compile()
+        return model
+
+    call = {**SAME, "epochs": 4, "batch_size": 8, "speed": speed}
+    whole, other = made(), made(2)
+    expected = fit(whole, X, Y, **call)
+    with pytest.raises(RuntimeError):
+        fit(made(), X, Y, run=folder, save_every=0, callbacks=[Fails(*at)], **call)
+    history = fit(other, X, Y, run=folder, save_every=0, **call)
+    assert told_by(history) == told_by(expected)
+    # A measured step has Keras build the first optimizer for all layers, of which it trains some.
+    kept = [[*model.variables, *model.other.variables] for model in (other, whole)]
+    for ours, theirs in zip(*kept, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_mixed_precision_goes_on_with_the_scale_of_its_loss(short_calls, folder):
+    def made(seed=1):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            return net(seed)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    whole, other = made(), made(2)
+    expected = fit(whole, X, Y, **CALL)
+    broken_off(folder, (2, 2), made())
+    history = fit(other, X, Y, run=folder, save_every=0, **CALL)
+    assert type(other.optimizer).__name__ == "LossScaleOptimizer"
+    assert told_by(history) == told_by(expected)
+    assert bits_of(other) == bits_of(whole)
+
+
 # How it ends.
 
 
