@@ -19,7 +19,7 @@ from kerastrain.callbacks import csv_log, early_stopping, reduce_on_plateau
 from kerastrain.records import History
 from kerastrain.saving import load_model
 from kerastrain.schedules import one_cycle
-from kerastrain.training import fit
+from kerastrain.training import build_and_fit, fit
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(96, 4)).astype("float32")
@@ -396,6 +396,17 @@ def test_a_finished_run_returns_its_history_at_once(folder):
     again = fit(other, X, Y, run=folder, **CALL)
     assert (again.history, again.stop_reason) == (first.history, "finished")
     assert bits_of(other) == bits_of(model)
+
+
+def test_build_and_fit_goes_on_with_a_seed_that_it_drew(short_calls, folder):
+    call = {"epochs": 4, "batch_size": 8, "speed": "steps", "run": folder, "save_every": 0}
+    data = (X, Y.astype("float32") * 2.5)
+    with pytest.raises(RuntimeError):
+        build_and_fit("regression", data, callbacks=[Fails(2, 2)], verbose=0, **call)
+    model, history = build_and_fit("regression", data, verbose=0, **call)
+    whole = build_and_fit("regression", data, seed=history.seed, verbose=0, **call | {"run": None})
+    assert told_by(whole.history) == told_by(history)
+    assert bits_of(whole.model) == bits_of(model)
 
 
 def test_a_run_that_had_stopped_early_says_so_again(folder):
