@@ -1,12 +1,12 @@
 """Build, fit and look, in a few calls: a thin layer over Keras.
 
 Where things are: builders, models and tasks make and compile models, whose lower layers transfer
-takes from trained ones; `fit` and `build_and_fit` (training) train them, executed by engine, fed by
-data and datasets, watched by callbacks and progress, at rates that schedules give and `lr_find`
-(lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep` (rate_records), a
-search a `SearchResult` (search_records), which plots, rate_plots and search_plots draw. `check`
-(checking) looks before training, and `prove_resume` (proofs) at whether a run in a folder (run)
-goes on to the bit. Everything takes and returns Keras's objects.
+takes from trained ones; `fit` (training) and `build_and_fit` (workflow) train them, executed by
+engine, fed by data and datasets, watched by callbacks and progress, at rates that schedules give
+and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep`
+(rate_records), a search a `SearchResult` (search_records), which plots, rate_plots and search_plots
+draw. `check` (checking) looks before training, and `prove_resume` (proofs) at whether a run in a
+folder (run) goes on to the bit. Everything takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
@@ -26,7 +26,8 @@ from kerastrain.saving import load_model, load_weights, save_model, save_weights
 from kerastrain.search_plots import plot_search
 from kerastrain.search_records import SearchResult
 from kerastrain.tasks import compile_for_task
-from kerastrain.training import Trained, build_and_fit, fit
+from kerastrain.training import fit
+from kerastrain.workflow import Trained, build_and_fit
 
 # fmt: off
 __all__ = [

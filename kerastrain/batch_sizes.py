@@ -19,7 +19,8 @@ from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder, builder_of
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
 from kerastrain.surfaces import say
-from kerastrain.training import Trained, build_and_fit, fit
+from kerastrain.training import fit
+from kerastrain.workflow import Trained, build_and_fit
 
 SIZES = (32, 128, 512, 2048, 8192)
 """The batch sizes that are compared by default, as far as there are rows."""

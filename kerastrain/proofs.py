@@ -21,7 +21,7 @@ from kerastrain._exact_state import as_array, variables_by_name
 from kerastrain._state_files import State, read_state, write_state
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder
-from kerastrain.training import build_and_fit
+from kerastrain.workflow import build_and_fit
 
 _JOB, _RESULT = "job", "result.ktr"
 

@@ -1,19 +1,19 @@
-"""`fit` and `build_and_fit`: everything else in this package, put together around `model.fit`."""
+"""`fit`: everything else in this package, put together around `model.fit`."""
 
 import contextlib
 import functools
 import inspect
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from kerastrain import engine
 from kerastrain._bookkeeping import Account, watch_best
-from kerastrain._checks import flag, invalid, one_of, seed_number, show, whole_number
+from kerastrain._checks import flag, invalid, seed_number, show, whole_number
 from kerastrain._endings import LostToNanError, TimeUpError
 from kerastrain._following import (
     check_goes_on,
@@ -25,18 +25,10 @@ from kerastrain._following import (
 from kerastrain._keeping import Keeping, keeping
 from kerastrain._nan_causes import findings_of, told, told_of_nan
 from kerastrain._optimizers import follow, variable_rate_of
-from kerastrain._rate_choice import find_rate, rate_to_compile_with
 from kerastrain._unfreezing import unfreezing_for
-from kerastrain.builders import ALayer
-from kerastrain.building import build_for, check_learns, known_of, unpacked
-from kerastrain.models import (
-    Builder,
-    builder_of,
-    compiled_model_checked,
-)
+from kerastrain.models import compiled_model_checked
 from kerastrain.progress import Progress, progress_callback
 from kerastrain.records import History
-from kerastrain.run import seed_kept
 from kerastrain.sources import Source, source_for
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
@@ -49,19 +41,8 @@ _DECIDING = (
 """Arguments of `fit` that decide a run's course, beside its model, data, seed and callbacks."""
 
 
-_OF_ONE_RUN = ("run", "save_every")
-
-
-class Trained(NamedTuple):
-    """What `build_and_fit` returns.
-
-    Attributes:
-        model: The trained model.
-        history: What the run did.
-    """
-
-    model: keras.Model
-    history: History
+OF_ONE_RUN = ("run", "save_every")
+"""Arguments of `fit` that are for one call, and can't be told of several at once."""
 
 
 def fit(
@@ -185,7 +166,7 @@ def fit(
     callbacks = _as_list(callbacks)
     whole_number("fit", "batch_size", batch_size, least=1)
     with keeping(run, save_every=save_every, max_time=max_time, on_nan=on_nan) as kept:
-        drawn = _drawn(kept.seed if seed is None else seed)
+        drawn = drawn_seed(kept.seed if seed is None else seed)
         source = source_for(
             model,
             (x, y, sample_weight),
@@ -254,92 +235,6 @@ def fit(
         return account.history(reason)
 
 
-def build_and_fit(
-    builder: str | Builder,
-    data: Any,
-    *,
-    a_layer: ALayer = None,
-    params: Mapping[str, Any] | None = None,
-    reuse: keras.Model | None = None,
-    layers: int | None = None,
-    frozen: bool | None = None,
-    task: str | None = None,
-    optimizer: str | keras.optimizers.Optimizer = "adam",
-    learning_rate: float | str | None = None,
-    metrics: Sequence[Any] | None = None,
-    seed: int | None = None,
-    **fit_arguments: Any,
-) -> Trained:
-    """Builds a model, compiles it for its task and trains it, in one call.
-
-    A builder's `input_shape`, `classes`, `outputs` and `texts` come from the data where they
-    aren't given. A model that the builder has compiled already keeps its loss, optimizer and
-    metrics; `learning_rate` is given to its optimizer.
-
-    Args:
-        builder: A name of `list_models()`, or any function `f(a_layer=None, **params)`.
-        data: What `load_dataset` returns, a pair `(x, y)`, a tf.data.Dataset or a PyDataset. The
-            last two are asked for one batch, which can't tell the number of classes.
-        a_layer: A layer, a list of layers or a function that makes one; see `build`.
-        params: The builder's own parameters.
-        reuse: A trained model whose lower layers to begin with; see `build`.
-        layers: How many of its layers; see `build`.
-        frozen: Whether they are left out of training, until `unfreeze`; see `build`.
-        task: "multiclass", "binary" or "regression"; see `compile_for_task`.
-        optimizer: A name or an object; see `compile_for_task`.
-        learning_rate: Replaces the optimizer's own rate. "auto" sweeps for one with `lr_find`, says
-            in a line what it chose, and keeps the optimizer's own where the sweep isn't reliable.
-        metrics: Replaces the task's metrics.
-        seed: Decides the first weights too: two calls with the same seed are the same to the bit.
-            Left out, one is drawn, and Python's and NumPy's generators stay as they are.
-        **fit_arguments: Those of `fit`. Unless they say how to validate, `data.val` is used.
-
-    Returns:
-        The model and its history.
-
-    Example:
-        >>> import kerastrain as ktr
-        >>> data = ktr.load_dataset("fashion_mnist_small")
-        >>> model, history = ktr.build_and_fit("dense", data, epochs=1, seed=1, verbose=0)
-        >>> len(history)
-        1
-    """
-    function = "build_and_fit"
-    chosen = builder_of(builder, function=function, argument="builder")
-    not_for_transfer = {"layers": layers, "frozen": frozen} if reuse is None else {}
-    _check_fit_arguments(chosen, fit_arguments, not_for_transfer)
-    rate = rate_to_compile_with(learning_rate)
-    (x, y), validation_data, *_ = unpacked(data, function=function)
-    if not {"validation_data", "validation_split"} & set(fit_arguments):
-        fit_arguments["validation_data"] = validation_data
-    known = known_of(data, function=function)
-    run = fit_arguments.get("run")
-    drawn = _drawn(seed_kept(run) if seed is None and run is not None else seed)
-    with contextlib.ExitStack() as stack:
-        if seed is None:
-            stack.enter_context(generators_left_alone())
-        keras.utils.set_random_seed(drawn)
-        model = build_for(
-            known,
-            builder,
-            function=function,
-            a_layer=a_layer,
-            params=params,
-            task=task,
-            optimizer=optimizer,
-            learning_rate=rate,
-            metrics=metrics,
-            reuse=reuse,
-            layers=layers,
-            frozen=frozen,
-        )
-        if reuse is not None:
-            check_learns(model, layers, fit_arguments.get("unfreeze"))
-        if learning_rate == "auto":
-            find_rate(model, x, y, fit_arguments, drawn)
-        return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
-
-
 def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     flat = [] if callbacks is None else keras.tree.flatten(callbacks)
     for callback in flat:
@@ -349,7 +244,7 @@ def _as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
     return list(flat)
 
 
-def _drawn(seed: int | None) -> int:
+def drawn_seed(seed: int | None) -> int:
     """Returns the seed, or one from Python's generator, where Keras draws its own from."""
     return random.getrandbits(31) if seed is None else seed_number("fit", seed)
 
@@ -459,21 +354,5 @@ def _train(
 
 def arguments_of_fit() -> list[str]:
     """Returns what `fit` can be told of any model and data, in its order; a folder is for one."""
-    others = ("model", "x", "y", *_OF_ONE_RUN)
+    others = ("model", "x", "y", *OF_ONE_RUN)
     return [name for name in inspect.signature(fit).parameters if name not in others]
-
-
-def _check_fit_arguments(
-    builder: Builder, arguments: dict[str, Any], others: Mapping[str, Any]
-) -> None:
-    """Raises where an argument isn't `fit`'s, or is one of others but meant for the builder."""
-    known = [*arguments_of_fit(), *_OF_ONE_RUN]
-    theirs = inspect.signature(builder).parameters
-    meant = {k: v for k, v in others.items() if k in theirs and v is not None}
-    for name, value in (arguments | meant).items():
-        if name in theirs and name not in known:
-            must = (
-                f"be passed in `params`, as the builder's own: params={{{name!r}: {show(value)}}}"
-            )
-            raise invalid("build_and_fit", name, must, f"{name}={show(value)}")
-        one_of("build_and_fit", "fit_arguments", name, known)

@@ -89,6 +89,7 @@ RANKS = {
     "_nan_causes": 4.8,
     "proofs": 6,
     "training": 5,
+    "workflow": 5.2,
     "bench": 6,
     "batch_sizes": 6,
     "search.parameters": 5.5,

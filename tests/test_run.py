@@ -19,7 +19,8 @@ from kerastrain.callbacks import csv_log, early_stopping, reduce_on_plateau
 from kerastrain.records import History
 from kerastrain.saving import load_model
 from kerastrain.schedules import one_cycle
-from kerastrain.training import build_and_fit, fit
+from kerastrain.training import fit
+from kerastrain.workflow import build_and_fit
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(96, 4)).astype("float32")

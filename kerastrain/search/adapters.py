@@ -17,7 +17,8 @@ from kerastrain.models import Builder
 from kerastrain.records import History
 from kerastrain.search.parameters import Routed, routed, watched_for
 from kerastrain.search.values import check_is_measured, check_is_new, measure_in, value_of
-from kerastrain.training import Trained, build_and_fit, generators_left_alone
+from kerastrain.training import generators_left_alone
+from kerastrain.workflow import Trained, build_and_fit
 
 _ONE_AT_A_TIME = threading.Lock()
 """Keras draws the first weights from generators that all threads share."""

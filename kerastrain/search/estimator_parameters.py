@@ -16,7 +16,8 @@ from kerastrain._checks import invalid, one_of, show
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of, list_models
 from kerastrain.search.parameters import as_python
-from kerastrain.training import arguments_of_fit, build_and_fit, fit
+from kerastrain.training import arguments_of_fit, fit
+from kerastrain.workflow import build_and_fit
 
 _OF_BUILDING = ("a_layer", "optimizer", "learning_rate", "metrics")
 _OF_THE_DATA = ("validation_data", "sample_weight")

@@ -13,7 +13,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from kerastrain import training
+from kerastrain import training, workflow
 from kerastrain._checks import invalid, one_of, show
 from kerastrain.building import refuse_beside_compiled
 from kerastrain.callbacks import copies
@@ -177,7 +177,7 @@ class KerasEstimator(BuilderParameters):
             self._units, self._row_shape = units, x.shape[1:]
             if validation_data is not None:
                 arguments["validation_data"] = self._held_out(validation_data, model)
-            trained = training.build_and_fit(
+            trained = workflow.build_and_fit(
                 lambda: model,
                 (x, self._targets(y, model, "y")),
                 task=None if model.compiled else self._task(model, units),

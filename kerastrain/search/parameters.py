@@ -11,7 +11,8 @@ import numpy as np
 from kerastrain._checks import invalid, nearest, show
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of
-from kerastrain.training import arguments_of_fit, build_and_fit
+from kerastrain.training import arguments_of_fit
+from kerastrain.workflow import build_and_fit
 
 _OF_THE_CALL_ITSELF = ("builder", "data", "fit_arguments", "model", "params", "x", "y")
 """What the functions that train take, and what no parameter of a search can be."""

@@ -18,7 +18,8 @@ from kerastrain.search.parameters import Routed, routed
 from kerastrain.search.trials import Recipe, trained_once, unpacked_model
 from kerastrain.search.values import restores
 from kerastrain.search_records import SearchResult, Trial
-from kerastrain.training import Trained, build_and_fit, generators_left_alone
+from kerastrain.training import generators_left_alone
+from kerastrain.workflow import Trained, build_and_fit
 
 _OF_VALIDATION = ("validation_data", "validation_split", "patience", "min_delta")
 """Arguments that have no meaning without rows to validate on."""

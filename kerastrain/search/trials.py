@@ -17,7 +17,8 @@ from kerastrain.search.folds import folds_of
 from kerastrain.search.parameters import Routed, watched_for
 from kerastrain.search.values import check_is_new, is_lost, measure_in, value_of, why_none
 from kerastrain.search_records import is_better
-from kerastrain.training import Trained, build_and_fit, generators_left_alone
+from kerastrain.training import generators_left_alone
+from kerastrain.workflow import Trained, build_and_fit
 
 Report = Callable[[int, float | None], str]
 """Takes the epochs that were trained and the best value so far; returns why to stop, or nothing.

@@ -9,7 +9,7 @@ from kerastrain._checks import invalid
 from kerastrain.callbacks import known_monitor
 from kerastrain.records import PER_EPOCH_FACTS, History
 from kerastrain.state import has_finite_weights
-from kerastrain.training import Trained
+from kerastrain.workflow import Trained
 
 _trained: weakref.WeakSet[Any] = weakref.WeakSet()
 """The models that runs have trained."""
