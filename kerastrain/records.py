@@ -50,6 +50,10 @@ class History:
             what `fit(speed=history.speed, seed=history.seed)` repeats the run with, to the bit.
         seed: The seed of the run, drawn at random if none was given.
         note: What happened in its course, such as NaN, and what may have been the cause.
+        settings: What was trained, and how: plain values by name, such as `parameters`,
+            `batch_size` and `optimizer.learning_rate`. What two runs differ in stands here.
+        chance: What measures would be of a model that gives all rows the same answer, the best
+            there is, on the training rows: `loss`, and `accuracy` of classes.
 
     Example:
         >>> history = History.of({"loss": [0.9, 0.5, 0.6], "val_loss": [0.8, 0.6, 0.7]})
@@ -69,6 +73,8 @@ class History:
     speed: dict[int, str] = dataclasses.field(default_factory=dict)
     seed: int | None = None
     note: str = ""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    chance: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         uneven = {k: len(v) for k, v in self.history.items() if len(v) != len(self.epoch)}
