@@ -181,7 +181,7 @@ class Keeping:
 
     def leave(self, account: Account) -> None:
         """Closes it after an error, which is told rather than one of closing."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):
             self.close(account.history("error"))
 
     def close(self, history: History) -> None:

@@ -158,6 +158,14 @@ class RunLock:
             self._beat()
         return self._is_lost
 
+    def why_lost(self) -> str | None:
+        """Says what has become of the run; `None` as long as it is this process's."""
+        if not self.is_lost:
+            return None
+        if (sight := self._look()) is None:
+            return "whose lock.json somebody has removed"
+        return f"which {sight.who()}, took while nothing was heard of this one"
+
     def __enter__(self) -> Self:
         """Takes the run, or raises."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,15 +70,16 @@ class RunDirectory:
 
     Args:
         path: The folder.
-        is_new: Whether it was made, or empty.
+        lock: What says that it has it.
 
     Attributes:
         path: The folder.
         state: What the run goes on with; `None` for one that begins.
+        facts: What that says of the run; empty for one that begins.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
+    def __init__(self, path: pathlib.Path, lock: RunLock) -> None:
+        self.path, self._lock = path, lock
         self._generations = Generations(path)
         self.state = self._newest()
         self.facts: dict[str, Any] = {} if self.state is None else self._facts_checked()
@@ -113,22 +114,32 @@ class RunDirectory:
 
     def save(self, state: State, history: History, *, is_landmark: bool) -> None:
         """Keeps a state, and tells readers of it."""
+        self._check_own()
         self._generations.save(state, is_landmark=is_landmark)
         history.save(self.path / _HISTORY)
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
+        self._check_own()
         history.save(self.path / _HISTORY)
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps a model as the best."""
+        self._check_own()
         save_model(model, self.path / BEST)
 
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
+        self._check_own()
         save_record(self.path / _RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
+
+    def _check_own(self) -> None:
+        """Raises where another process has taken the run: of a machine that was asleep."""
+        if (why := self._lock.why_lost()) is not None:
+            received = f"run={os.fspath(self.path)!r}, {why}"
+            raise invalid("fit", "run", "stay with one process", received, kind=RuntimeError)
 
     def _starts(self) -> list[Any]:
         try:
@@ -182,14 +193,14 @@ def opened(path: str | os.PathLike[str]) -> Iterator[RunDirectory]:
     folder = _folder(path)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(RunLock(folder))
+            lock = stack.enter_context(RunLock(folder))
         except InUseError as error:
             must = "not be in use"
             received = f"run={os.fspath(path)!r}, on which {error.owner} is at work"
             raise invalid("fit", "run", must, received) from error
         except OSError as error:
             raise _unwritable(path, error) from error
-        yield RunDirectory(folder)
+        yield RunDirectory(folder, lock)
 
 
 def seed_kept(path: str | os.PathLike[str]) -> int | None:

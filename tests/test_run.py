@@ -8,13 +8,14 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastrain import engine
+from kerastrain import _run_lock, engine
 from kerastrain.callbacks import csv_log, early_stopping, reduce_on_plateau
 from kerastrain.records import History
 from kerastrain.saving import load_model
@@ -81,6 +82,12 @@ def broken_off(folder, at, model=None, error=RuntimeError, **arguments):
     x, y = arguments.pop("data", (X, Y))
     with pytest.raises(error, match="broken off"):
         fit(model or net(), x, y, callbacks=callbacks, **arguments)
+
+
+@pytest.fixture(autouse=True)
+def settles_at_once(monkeypatch):
+    """Two who begin at the same moment have a test of their own."""
+    monkeypatch.setattr(_run_lock, "_SETTLING", 0.0)
 
 
 @pytest.fixture
@@ -864,6 +871,63 @@ def test_a_run_that_another_call_is_at_work_on_is_refused(folder):
         f"`fit`: `run` must not be in use. Received: run={os.fspath(folder)!r}, on which process "
         f"{os.getpid()} on "
     )
+
+
+class Sleeps(keras.callbacks.Callback):
+    """Lets the machine sleep after the first epoch, until what another one does is done."""
+
+    def __init__(self, monkeypatch, meanwhile):
+        super().__init__()
+        self.patch, self.meanwhile = monkeypatch, meanwhile
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            self.meanwhile()
+            later = time.time() + 1000
+            self.patch.setattr(time, "time", lambda: later)
+
+
+def taken_by_another_machine(folder):
+    note = json.loads((folder / "lock.json").read_text())
+    owner, host = "elsewhere abc pid:[1] 1234 567 0123abcd", "elsewhere"
+    (folder / "lock.json").write_text(json.dumps(note | {"owner": owner, "host": host}))
+
+
+def removed(folder):
+    (folder / "lock.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("happens", "why"),
+    [
+        (
+            taken_by_another_machine,
+            (
+                "which process 1234 on elsewhere, since {since}, took while nothing was heard of "
+                "this one"
+            ),
+        ),
+        (removed, "whose lock.json somebody has removed"),
+    ],
+    ids=["taken", "removed"],
+)
+def test_a_run_that_was_lost_while_the_machine_slept_is_left_alone(
+    folder, monkeypatch, happens, why
+):
+    since, before = [], []
+
+    def meanwhile():
+        since.append(json.loads((folder / "lock.json").read_text())["since"])
+        happens(folder)
+        before.append({path.name: path.read_bytes() for path in folder.iterdir()})
+
+    with pytest.raises(RuntimeError) as error:
+        fit(net(), X, Y, run=folder, callbacks=[Sleeps(monkeypatch, meanwhile)], **CALL)
+    assert str(error.value) == (
+        "`fit`: `run` must stay with one process. Received: "
+        f"run={os.fspath(folder)!r}, {why.format(since=since[0])}."
+    )
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before[0]
 
 
 # Broken files.
