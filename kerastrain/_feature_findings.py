@@ -16,13 +16,12 @@ def missing_values(array: np.ndarray, argument: str = "x") -> Finding | None:
     """NaN: one of them makes the loss NaN, and every weight with it."""
     if array.dtype.kind != "f" or not (gaps := np.isnan(array)).any():
         return None
-    rows = np.flatnonzero(gaps.reshape(len(array), -1).any(axis=1))
     mend = "drop these rows" if argument.endswith("y") else "drop these rows or fill the gaps"
     return error(
         "missing-values",
         argument,
-        f"`{argument}` holds NaN in {int(gaps.sum()):,} of {array.size:,} cells, {_in_rows(rows)}"
-        f"{_in_columns(gaps)}: {mend}, since a single one makes the loss and then all weights NaN.",
+        f"`{argument}` holds NaN {_where(gaps)}: {mend}, since a single one makes the loss and "
+        "then all weights NaN.",
     )
 
 
@@ -30,13 +29,11 @@ def infinite_values(array: np.ndarray, argument: str = "x") -> Finding | None:
     """Infinity, as a division by 0 or a logarithm of 0 leaves it."""
     if array.dtype.kind != "f" or not (infinite := np.isinf(array)).any():
         return None
-    rows = np.flatnonzero(infinite.reshape(len(array), -1).any(axis=1))
     return error(
         "infinite-values",
         argument,
-        f"`{argument}` holds infinity in {int(infinite.sum()):,} of {array.size:,} cells, "
-        f"{_in_rows(rows)}{_in_columns(infinite)}: look for a division by 0 or log(0) in how it "
-        "was made, or clip it.",
+        f"`{argument}` holds infinity {_where(infinite)}: look for a division by 0 or log(0) in "
+        "how it was made, or clip it.",
     )
 
 
@@ -288,6 +285,13 @@ def _is_number(text: str | bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _where(bad: np.ndarray) -> str:
+    """Says which cells are bad."""
+    rows = np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))
+    cells = f"in {int(bad.sum()):,} of {bad.size:,} cells"
+    return f"{cells}, {_in_rows(rows)}{_in_columns(bad)}"
 
 
 def _in_rows(rows: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_findings import assert_found
 
 from kerastrain import _feature_findings as features
 
@@ -220,9 +221,7 @@ FOUND = {
 
 @pytest.mark.parametrize("case", FOUND)
 def test_it_is_said_what_was_found_and_what_to_do(case):
-    look, *said = FOUND[case]
-    finding = look()
-    assert [finding.grade, finding.code, finding.argument, finding.sentence] == said
+    assert_found(*FOUND[case])
 
 
 NOTHING = {

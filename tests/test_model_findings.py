@@ -1,6 +1,7 @@
 """Models as plain facts: what is said of each, and what nothing is said of."""
 
 import pytest
+from small_findings import assert_found
 
 from kerastrain import _model_findings as models
 from kerastrain._model_facts import LayerFacts, ModelFacts
@@ -269,9 +270,7 @@ FOUND = {
 
 @pytest.mark.parametrize("case", FOUND)
 def test_it_is_said_what_was_found_and_what_to_do(case):
-    look, *said = FOUND[case]
-    finding = look()
-    assert [finding.grade, finding.code, finding.argument, finding.sentence] == said
+    assert_found(*FOUND[case])
 
 
 NOTHING = {

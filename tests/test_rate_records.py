@@ -1,10 +1,10 @@
 """Sweeps and comparisons are numbers, survive a file, and read well."""
 
 import dataclasses
-import json
 import math
 
 import pytest
+from small_records import assert_refused_with
 
 from kerastrain.rate_records import BatchSizeRun, BatchSizes, LRSweep
 from kerastrain.records import History
@@ -44,15 +44,7 @@ def test_numbers_that_json_has_no_word_for_survive_in_a_sweep(tmp_path):
     ],
 )
 def test_a_file_whose_fields_were_changed_by_hand_is_refused(tmp_path, field, value, why):
-    path = SWEEP.save(tmp_path / "sweep.json")
-    fields = json.loads(path.read_text(encoding="utf-8")) | {field: value}
-    path.write_text(json.dumps(fields), encoding="utf-8")
-    with pytest.raises(ValueError, match="LRSweep") as error:
-        LRSweep.load(path)
-    assert str(error.value) == (
-        "`LRSweep.load`: `path` must be a readable file of LRSweep.save. "
-        f"Received: path='{path}' (fields that don't fit: {why})."
-    )
+    assert_refused_with(SWEEP, tmp_path / "sweep.json", field, value, why)
 
 
 def test_a_sweep_says_the_rate_and_whether_to_rely_on_it():
