@@ -4,12 +4,13 @@ Numbers that JSON has no word for are written as the strings "NaN", "Infinity" a
 that any reader can parse the file.
 """
 
+import dataclasses
 import json
 import math
 import os
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from kerastrain._checks import invalid, show
 from kerastrain._files import replacing
@@ -63,24 +64,35 @@ def made_of(fields: dict[str, Any], make: Callable[[dict[str, Any]], _Record]) -
         raise UnreadableError(f"fields that don't fit: {error}") from error
 
 
-def load_record(
-    path: str | os.PathLike[str], kind: str, make: Callable[[dict[str, Any]], _Record]
-) -> _Record:
-    """Reads a record that `save_record` wrote.
+class SavedRecord:
+    """A frozen dataclass that is kept in a file, and made again of its fields."""
 
-    Args:
-        path: The file.
-        kind: The record's class.
-        make: Makes the record of its fields, in which numbers may still be strings.
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
+        """Writes the record as JSON, whole or not at all, and returns the path."""
+        return save_record(path, type(self).__name__, self._fields())
 
-    Raises:
-        ValueError: If the file can't be read or holds something else.
-    """
-    try:
-        return made_of(fields_in(read_text(path), kind), make)
-    except UnreadableError as error:
-        must = f"be a readable file of {kind}.save"
-        raise unreadable(f"{kind}.load", "path", must, path, error) from error
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a record that `save` wrote.
+
+        Raises:
+            ValueError: If the file can't be read or holds something else.
+        """
+        kind = cls.__name__
+        try:
+            return made_of(fields_in(read_text(path), kind), cls._of_fields)
+        except UnreadableError as error:
+            must = f"be a readable file of {kind}.save"
+            raise unreadable(f"{kind}.load", "path", must, path, error) from error
+
+    def _fields(self) -> dict[str, Any]:
+        """Returns what the file is to hold: numbers, strings, and lists and dicts of them."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def _of_fields(cls, fields: dict[str, Any]) -> Self:
+        """Makes the record of its fields, in which numbers may still be strings."""
+        raise NotImplementedError
 
 
 def record_of(value: Any, kind: Any, *, function: str, argument: str, maker: str) -> Any:

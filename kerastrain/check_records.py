@@ -4,13 +4,11 @@ As `records`, this knows no Keras.
 """
 
 import dataclasses
-import os
-import pathlib
 import textwrap
 from typing import Any, Self
 
 from kerastrain._checks import flag, invalid, one_of
-from kerastrain._record_files import load_record, save_record
+from kerastrain._record_files import SavedRecord
 from kerastrain._tables import html_table
 
 GRADES = ("error", "warning")
@@ -47,7 +45,7 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Report(SavedRecord):
     """What `check` found; prints as a list, errors first, and is true where there is no error.
 
     Attributes:
@@ -99,19 +97,6 @@ class Report:
 
     def __bool__(self) -> bool:
         return self.ok
-
-    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Writes the record as JSON, whole or not at all, and returns the path."""
-        return save_record(path, "Report", dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a record that `save` wrote.
-
-        Raises:
-            ValueError: If the file can't be read or isn't a report.
-        """
-        return load_record(path, "Report", cls._of_fields)
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:

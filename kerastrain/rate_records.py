@@ -5,13 +5,11 @@ As `records`, this knows no Keras.
 
 import dataclasses
 import math
-import os
-import pathlib
 import statistics
 from typing import Any, Self
 
 from kerastrain._checks import flag, invalid
-from kerastrain._record_files import load_record, numbers_of, save_record
+from kerastrain._record_files import SavedRecord, numbers_of
 from kerastrain._tables import html_table, text_table
 from kerastrain.records import History
 
@@ -19,7 +17,7 @@ _FORMATS = {"learning rate": ".2g", "s an epoch": "#.3g", "MB a step": ",.1f"}
 
 
 @dataclasses.dataclass(frozen=True)
-class LRSweep:
+class LRSweep(SavedRecord):
     """What a sweep of learning rates found; `lr_find` makes it and `plot_lr_sweep` draws it.
 
     Attributes:
@@ -56,19 +54,6 @@ class LRSweep:
             must = "have a rate, a loss and a smoothed loss for each step"
             raise invalid("LRSweep", "rates", must, f"lengths {lengths}")
         flag("LRSweep", "reliable", self.reliable)
-
-    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Writes the record as JSON, whole or not at all, and returns the path."""
-        return save_record(path, "LRSweep", dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a record that `save` wrote.
-
-        Raises:
-            ValueError: If the file can't be read or isn't a sweep.
-        """
-        return load_record(path, "LRSweep", cls._of_fields)
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
@@ -123,7 +108,7 @@ class BatchSizeRun:
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchSizes:
+class BatchSizes(SavedRecord):
     """What `compare_batch_sizes` found; prints as a table.
 
     Attributes:
@@ -137,19 +122,6 @@ class BatchSizes:
     """
 
     runs: list[BatchSizeRun]
-
-    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Writes the record as JSON, whole or not at all, and returns the path."""
-        return save_record(path, "BatchSizes", dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a record that `save` wrote.
-
-        Raises:
-            ValueError: If the file can't be read or isn't a comparison of batch sizes.
-        """
-        return load_record(path, "BatchSizes", cls._of_fields)
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerastrain._checks import invalid, show
-from kerastrain._record_files import load_record, save_record
+from kerastrain._record_files import SavedRecord
 from kerastrain._tables import html_table, text_table
 from kerastrain.records import History
 
@@ -87,7 +87,7 @@ class Trial:
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchResult:
+class SearchResult(SavedRecord):
     """What a search tried and found; `search` makes it, and `plot_search` draws it.
 
     Attributes:
@@ -214,6 +214,9 @@ class SearchResult:
 
         JSON knows no tuples and no objects: they are read back as lists, and as their names.
         """
+        return super().save(path)
+
+    def _fields(self) -> dict[str, Any]:
         fields = _fields_of(self) | {"trials": [_fields_of(trial) for trial in self.trials]}
         del fields["model"]
         for trial in fields["trials"]:
@@ -221,16 +224,7 @@ class SearchResult:
         fields = plain(fields)
         for holder, name in [(fields, "settings"), *((one, "params") for one in fields["trials"])]:
             holder[name] = with_words_marked(holder[name])
-        return save_record(path, "SearchResult", fields)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a record that `save` wrote.
-
-        Raises:
-            ValueError: If the file can't be read or isn't the result of a search.
-        """
-        return load_record(path, "SearchResult", cls._of_fields)
+        return fields  # type: ignore[no-any-return]
 
     @classmethod
     def _of_fields(cls, fields: dict[str, Any]) -> Self:
