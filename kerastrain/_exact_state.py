@@ -46,10 +46,12 @@ def state_of(
     # First the variables, under names of their own.
     for name, variable in _variables(model):
         arrays[name] = as_array(variable)
+    version, internal, gauss = random.getstate()
     whole = {
         "facts": dict(facts),
         "callbacks": {name: _noted(callback) for name, callback in _with_state(callbacks)},
-        "python": random.getstate(),
+        # An array, since hundreds of numbers one by one take longer than all the rest.
+        "python": [version, np.array(internal), gauss],
         "numpy": np.random.get_state(legacy=False),
     }
     return State(_packed(whole, "", arrays), arrays)
@@ -86,8 +88,8 @@ def put_back(
     for name, callback in _with_state(callbacks):
         if name in noted:
             _note(callback, noted[name])
-    version, internal, gauss = state.facts["python"]
-    random.setstate((version, tuple(internal), gauss))
+    version, internal, gauss = _unpacked(state.facts["python"], state.arrays)
+    random.setstate((version, tuple(map(int, internal)), gauss))
     np.random.set_state(_unpacked(state.facts["numpy"], state.arrays))
 
 
