@@ -1,4 +1,4 @@
-"""What tests of several modules are given: a registry, a disk, a PostgreSQL server of their own."""
+"""What tests of several modules are given: a registry, a disk, a database of their own."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import urllib.parse
 
 import pytest
 
-from kerastrain import models
+from kerastrain import _run_lock, engine, models
 
 PASSWORD = "s3cret:@/%{x}"  # All that an address has to write in another way.
 
@@ -22,6 +22,24 @@ def own_registry(monkeypatch):
     """The built-in models and no others, whatever a test or a docstring has registered before."""
     built_in = {k: v for k, v in models._builders.items() if v in models._BUILT_IN}
     monkeypatch.setattr(models, "_builders", built_in)
+
+
+@pytest.fixture(autouse=True)
+def settles_at_once(monkeypatch):
+    """Two who begin at the same moment have a test of their own."""
+    monkeypatch.setattr(_run_lock, "_SETTLING", 0.0)
+
+
+@pytest.fixture
+def short_calls(monkeypatch):
+    """Lets a call run three batches of the nine that an epoch has."""
+    monkeypatch.setattr(engine, "_steps_a_call", lambda seconds, steps: 3)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run's, which isn't there yet."""
+    return tmp_path / "run"
 
 
 @pytest.fixture(scope="session")

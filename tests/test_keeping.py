@@ -1,0 +1,214 @@
+"""`fit(run=…)`: what is held against what the run began with, and refused."""
+
+import json
+import os
+import pathlib
+import time
+
+import keras
+import pytest
+from small_runs import CALL, X, Y, message_of, net
+
+from kerastrain.callbacks import reduce_on_plateau
+from kerastrain.schedules import one_cycle
+from kerastrain.training import fit
+
+
+def changed(**arguments):
+    return lambda: ((net(), X, Y), arguments)
+
+
+CHANGES = {
+    "batch_size": (changed(batch_size=16), "batch_size 8", "batch_size 16"),
+    "seed": (changed(seed=6), "seed 5", "seed 6"),
+    "speed": (changed(speed="plain"), 'speed "steps"', 'speed "plain"'),
+    "patience": (changed(patience=3), "patience null", "patience 3"),
+    "data": (
+        lambda: ((net(), X[:, ::-1], Y), {}),
+        'data.x "(96, 4) float32, sha256 ',
+        'data.x "(96, 4) float32, sha256 ',
+    ),
+    "rows": (
+        lambda: ((net(), X[:80], Y[:80]), {}),
+        'data.x "(96, 4) float32, sha256 ',
+        'data.x "(80, 4) float32, sha256 ',
+    ),
+    "dropout": (
+        lambda: ((net(rate=0.4), X, Y), {}),
+        "model.layers[2].config.rate 0.3",
+        "model.layers[2].config.rate 0.4",
+    ),
+    "units": (
+        lambda: ((net(units=9), X, Y), {}),
+        "model.layers[1].config.units 8",
+        "model.layers[1].config.units 9",
+    ),
+    "optimizer": (
+        lambda: ((net(optimizer="sgd"), X, Y), {}),
+        'optimizer "Adam"',
+        'optimizer "SGD"',
+    ),
+    "rate": (
+        lambda: ((net(optimizer=keras.optimizers.Adam(0.01)), X, Y), {}),
+        "optimizer.learning_rate 0.001",
+        "optimizer.learning_rate 0.01",
+    ),
+    "callbacks": (
+        changed(callbacks=[reduce_on_plateau()]),
+        "callbacks []",
+        'callbacks ["_ReduceLROnPlateau 1"]',
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_run_that_would_go_on_otherwise_is_refused_by_the_first_difference(folder, change):
+    made, was, came = CHANGES[change]
+    fit(net(), X, Y, run=folder, **CALL)
+    arguments, keywords = made()
+    with pytest.raises(ValueError, match="`run` must go on as it began") as error:
+        fit(*arguments, run=folder, **CALL | keywords)
+    message = str(error.value)
+    assert message.startswith(f"`fit`: `run` must go on as it began, with {was}")
+    assert f". Received: {came}" in message
+    assert message.endswith(f", run={os.fspath(folder)!r}.")
+
+
+def test_fewer_epochs_than_it_has_are_refused(folder):
+    fit(net(), X, Y, run=folder, **CALL)
+    assert message_of(folder, epochs=2) == (
+        "`fit`: `epochs` must be at least 4, which the run has behind it. Received: epochs=2."
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (
+            {"run": 3},
+            "`run` must be the path of a folder. Received: run=3.",
+        ),
+        (
+            {"save_every": -1},
+            "`save_every` must be at least 0. Received: save_every=-1.",
+        ),
+        ({"max_time": 0}, "`max_time` must be above 0. Received: max_time=0."),
+        (
+            {"on_nan": "ignore"},
+            "`on_nan` must be one of 'stop', 'rollback'. Received: on_nan='ignore'.",
+        ),
+        (
+            {"on_nan": "rollback", "schedule": one_cycle(0.1)},
+            "`on_nan` must be 'stop' where a schedule sets the rate, which can't be halved. "
+            "Received: on_nan='rollback'.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(folder, arguments, sentence):
+    assert message_of(folder, **arguments) == f"`fit`: {sentence}"
+
+
+def test_a_file_in_its_place_is_refused(tmp_path):
+    path = tmp_path / "run"
+    path.write_text("a file")
+    assert message_of(path) == (
+        "`fit`: `run` must be a folder that can be written. Received: "
+        f"run={os.fspath(path)!r} (File exists)."
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_refused():
+    assert message_of(pathlib.Path("/proc/run")) == (
+        "`fit`: `run` must be a folder that can be written. Received: run='/proc/run' "
+        "(No such file or directory)."
+    )
+
+
+def test_a_run_of_a_later_version_is_refused(folder):
+    fit(net(), X, Y, run=folder, **CALL)
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace('"version": 1', '"version": 2'))
+    assert message_of(folder) == (
+        "`fit`: `run` must be a run directory of version 1, which this package reads. Received: "
+        f"run={os.fspath(folder)!r} of version 2."
+    )
+
+
+def test_a_run_without_its_state_does_not_silently_begin_anew(folder):
+    fit(net(), X, Y, run=folder, **CALL)
+    for path in folder.glob("state-*"):
+        path.unlink()
+    assert message_of(folder) == (
+        "`fit`: `run` must be a whole run directory. Received: "
+        f"run={os.fspath(folder)!r} (its state is gone)."
+    )
+
+
+def test_a_run_that_another_call_is_at_work_on_is_refused(folder):
+    class Again(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.message = message_of(folder)
+
+    again = Again()
+    fit(net(), X, Y, run=folder, callbacks=[again], **CALL)
+    assert again.message.startswith(
+        f"`fit`: `run` must not be in use. Received: run={os.fspath(folder)!r}, on which process "
+        f"{os.getpid()} on "
+    )
+
+
+class Sleeps(keras.callbacks.Callback):
+    """Lets the machine sleep after the first epoch, until what another one does is done."""
+
+    def __init__(self, monkeypatch, meanwhile):
+        super().__init__()
+        self.patch, self.meanwhile = monkeypatch, meanwhile
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            self.meanwhile()
+            later = time.time() + 1000
+            self.patch.setattr(time, "time", lambda: later)
+
+
+def taken_by_another_machine(folder):
+    note = json.loads((folder / "lock.json").read_text())
+    owner, host = "elsewhere abc pid:[1] 1234 567 0123abcd", "elsewhere"
+    (folder / "lock.json").write_text(json.dumps(note | {"owner": owner, "host": host}))
+
+
+def removed(folder):
+    (folder / "lock.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("happens", "why"),
+    [
+        (
+            taken_by_another_machine,
+            (
+                "which process 1234 on elsewhere, since {since}, took while nothing was heard of "
+                "this one"
+            ),
+        ),
+        (removed, "whose lock.json somebody has removed"),
+    ],
+    ids=["taken", "removed"],
+)
+def test_a_run_that_was_lost_while_the_machine_slept_is_left_alone(
+    folder, monkeypatch, happens, why
+):
+    since, before = [], []
+
+    def meanwhile():
+        since.append(json.loads((folder / "lock.json").read_text())["since"])
+        happens(folder)
+        before.append({path.name: path.read_bytes() for path in folder.iterdir()})
+
+    with pytest.raises(RuntimeError) as error:
+        fit(net(), X, Y, run=folder, callbacks=[Sleeps(monkeypatch, meanwhile)], **CALL)
+    assert str(error.value) == (
+        "`fit`: `run` must stay with one process. Received: "
+        f"run={os.fspath(folder)!r}, {why.format(since=since[0])}."
+    )
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before[0]
