@@ -31,7 +31,7 @@ from kerastrain._model_facts import ModelFacts, facts_of
 from kerastrain.check_records import Finding, Report
 from kerastrain.data import Rows
 from kerastrain.models import model_checked
-from kerastrain.tasks import check_agreement, class_of_each_row
+from kerastrain.tasks import answers_once_a_row, check_agreement, class_of_each_row
 
 _SAMPLE = 4_096
 """Rows that tell what a column is like; what all rows have to show is confirmed in all."""
@@ -282,7 +282,10 @@ class _Look:
         facts = self._facts
         if not facts.built or facts.odd_weights:
             return
-        rows = training.rows.take(self._sampled(len(training.rows), _PREDICTED))
+        size = facts.batch_size or _PREDICTED
+        rows = training.rows.take(self._sampled(len(training.rows), size))
+        if facts.batch_size not in (None, len(rows)):
+            return
         try:
             outputs = outputs_of(self._model, rows)
         except Exception as exception:  # Whatever a layer of the user's raises.
@@ -309,7 +312,9 @@ class _Look:
         facts, y = self._facts, training.rows.y
         if not facts.built or not facts.task or not isinstance(y, np.ndarray):
             return None
-        size = min(self._batch_size, _OVERFITTED)
+        size = facts.batch_size or min(self._batch_size, _OVERFITTED)
+        if size > len(y):
+            return None
         batch = training.rows.take(self._sampled(len(y), size))
         chance, steps = _best_constant(facts, batch.y), (STEPS, HELPED_STEPS)
         tried = overfit(self._model, batch, chance)
@@ -341,7 +346,7 @@ def _unfit(
     def attempts() -> Iterator[Any]:
         yield lambda: check_agreement("check", facts.head, facts.loss, None)
         yield lambda: checks.rows(training.rows, training.names)
-        if isinstance(training.rows.y, np.ndarray):
+        if isinstance(training.rows.y, np.ndarray) and answers_once_a_row(model):
             # Of head and loss that don't agree, the first that the labels are held against.
             yield lambda: check_agreement("check", None, facts.loss, training.rows.y)
         if validation is not None:

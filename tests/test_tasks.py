@@ -701,3 +701,14 @@ def test_metrics_that_keras_does_not_know_are_refused(metric):
         "`compile_for_task`: `metrics` must hold names or objects of keras.metrics, 'auc' or 'r2'. "
         f"Received: {metric!r} in metrics."
     )
+
+
+def test_labels_of_each_step_of_a_series_are_left_to_keras():
+    model = keras.Sequential([keras.Input((20, 4)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    tags = np.eye(20, dtype=int)[:8]  # Which look like one-hot labels of the rows.
+    assert class_of_each_row(model, tags) is None
+    history = ktr.fit(
+        model, np.zeros((8, 20, 4), "float32"), tags, validation_split=0.25, verbose=0
+    )
+    assert len(history) == 1
