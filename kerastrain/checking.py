@@ -28,6 +28,7 @@ from kerastrain._checks import flag, seed_number, whole_number
 from kerastrain._data_checks import DataChecks
 from kerastrain._first_steps import HELPED_STEPS, STEPS, Overfit, loss_of, outputs_of, overfit
 from kerastrain._model_facts import ModelFacts, facts_of
+from kerastrain._row_marks import repeats_in
 from kerastrain.check_records import Finding, Report
 from kerastrain.data import Rows
 from kerastrain.models import model_checked
@@ -238,8 +239,12 @@ class _Look:
             looks += [of_labels.one_target(y), of_labels.large_targets(y)]
             looks.append(of_labels.targets_out_of_reach(y, facts.head))
             looks.append(None if self._is_shuffled else of_labels.targets_in_order(y))
-        if x is not None and labels is not None:
-            looks.append(splits.rows_with_two_labels(x, labels, _looked_at(training)))
+        if x is not None:
+            repeats, looked_at = repeats_in(x), _looked_at(training)
+            if validation is None:
+                looks.append(splits.repeated_rows(x, repeats, looked_at))
+            if labels is not None:
+                looks.append(splits.rows_with_two_labels(x, labels, looked_at, repeats=repeats))
         if x is not None and x.dtype != object:
             sampled = self._sampled(len(x))
             looks.append(features.target_among_columns(x, y, sampled))

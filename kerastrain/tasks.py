@@ -239,7 +239,9 @@ def check_agreement(
 
 def _check_head(function: str, head: Head, loss: Loss) -> None:
     must = ""
-    if head.activation == "softmax" and head.units == 1:
+    if head.activation == "softmax" and head.units == 1 and loss.name in _REGRESSION_LOSSES:
+        must = "not end in one softmax unit, which always gives 1: write Dense(1) for a regression"
+    elif head.activation == "softmax" and head.units == 1:
         must = (
             "not end in one softmax unit, which always gives 1: write "
             'Dense(1, activation="sigmoid"), or one unit per class'
@@ -258,7 +260,13 @@ def _check_head(function: str, head: Head, loss: Loss) -> None:
         must = (
             "not pair a softmax head with binary_crossentropy: compile with "
             'sparse_categorical_crossentropy, or write Dense(1, activation="sigmoid") for two '
-            "classes"
+            f'classes, Dense({head.units}, activation="sigmoid") for labels of which several may '
+            "hold"
+        )
+    elif head.units == 1 and loss.name in _LOSSES_OF_TASK["multiclass"]:
+        must = (
+            f"have a unit per class for {loss.name}: compile with mse for numbers, or write "
+            'Dense(1, activation="sigmoid") and binary_crossentropy for two classes'
         )
     elif (
         head.activation in _NO_PROBABILITIES

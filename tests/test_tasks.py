@@ -108,7 +108,23 @@ WRONG_PAIRS = {
         ONE_HOT,
         "`model` must not pair a softmax head with binary_crossentropy: compile with "
         'sparse_categorical_crossentropy, or write Dense(1, activation="sigmoid") for two '
-        'classes. Received: Dense(3, activation="softmax") with binary_crossentropy.',
+        'classes, Dense(3, activation="sigmoid") for labels of which several may hold. '
+        'Received: Dense(3, activation="softmax") with binary_crossentropy.',
+    ),
+    "one softmax unit for numbers": (
+        (1, "softmax"),
+        ("regression", "mse"),
+        NUMBERS,
+        "`model` must not end in one softmax unit, which always gives 1: write Dense(1) for a "
+        'regression. Received: Dense(1, activation="softmax") with mean_squared_error.',
+    ),
+    "one linear unit for classes": (
+        (1, "linear"),
+        ("multiclass", "sparse_categorical_crossentropy"),
+        CLASSES,
+        "`model` must have a unit per class for sparse_categorical_crossentropy: compile with mse "
+        'for numbers, or write Dense(1, activation="sigmoid") and binary_crossentropy for two '
+        "classes. Received: Dense(1) with sparse_categorical_crossentropy.",
     ),
     "relu with cross-entropy": (
         (3, "relu"),
