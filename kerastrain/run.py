@@ -32,7 +32,7 @@ from kerastrain._configurations import RATE, first_difference
 from kerastrain._exact_state import facts_of
 from kerastrain._generations import Generations
 from kerastrain._record_files import VERSION, UnreadableError, fields_in, read_text, save_record
-from kerastrain._run_lock import InUseError, RunLock
+from kerastrain._run_lock import LOCK, InUseError, RunLock
 from kerastrain._state_files import State
 from kerastrain.engine import speed_checked
 from kerastrain.records import History
@@ -182,13 +182,24 @@ class RunDirectory:
         except UnreadableError as error:
             raise _broken(self.path, str(error)) from error
         if found is None:
-            if (self.path / _HISTORY).exists() or (self.path / _RUN).exists():
-                raise _broken(self.path, "its state is gone")
+            self._check_new()
             return None
         state, notes = found
         for note in notes:
             warnings.warn(f"`fit`: run={os.fspath(self.path)!r}: {note}.", stacklevel=6)
         return state
+
+    def _check_new(self) -> None:
+        """Raises for a folder without a state that somebody has put something else in."""
+        for name, kind in ((_RUN, "Run"), (_HISTORY, "History")):
+            with contextlib.suppress(UnreadableError):
+                fields_in(read_text(self.path / name), kind)
+                raise _broken(self.path, "its state is gone")
+        for other in sorted(self.path.iterdir()):
+            if other.is_file() and other.name != LOCK and not other.name.startswith("."):
+                must = "be the folder of a run, or one without files"
+                received = f"run={os.fspath(self.path)!r}, which holds {other.name}"
+                raise invalid("fit", "run", must, received)
 
     def _facts_checked(self) -> dict[str, Any]:
         """Returns what the state says, or raises where that can't be, as of one made by hand."""

@@ -170,6 +170,17 @@ def test_a_run_without_its_state_does_not_silently_begin_anew(folder):
     )
 
 
+def test_a_folder_of_other_files_is_refused_and_left_as_it_is(folder):
+    folder.mkdir()
+    (folder / "best.keras").write_text("precious")
+    assert message_of(folder) == (
+        "`fit`: `run` must be the folder of a run, or one without files. Received: "
+        f"run={os.fspath(folder)!r}, which holds best.keras."
+    )
+    assert [path.name for path in folder.iterdir()] == ["best.keras"]
+    assert (folder / "best.keras").read_text() == "precious"
+
+
 def test_a_run_that_another_call_is_at_work_on_is_refused(folder):
     class Again(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
