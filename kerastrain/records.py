@@ -166,9 +166,10 @@ class History:
     def of_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Makes a history of its fields, as a file holds them."""
         columns = {name: numbers_of(column) for name, column in fields["history"].items()}
-        # JSON has no numbers for keys, and a file of an earlier version no `speed`.
+        # JSON has no numbers for keys, and a file of an earlier version no `speed` and no `chance`.
         speed = {int(epoch): str(way) for epoch, way in fields.get("speed", {}).items()}
-        return cls(**{**fields, "history": columns, "speed": speed})
+        chance = {str(name): float(value) for name, value in fields.get("chance", {}).items()}
+        return cls(**{**fields, "history": columns, "speed": speed, "chance": chance})
 
     @classmethod
     def _from_csv(cls, text: str) -> Self:

@@ -9,6 +9,7 @@ import keras
 
 from kerastrain._checks import invalid, one_of, show
 from kerastrain._rate_choice import find_rate, rate_to_compile_with
+from kerastrain._settings import noting
 from kerastrain.builders import ALayer
 from kerastrain.building import build_for, check_learns, known_of, unpacked
 from kerastrain.models import Builder, builder_of
@@ -112,7 +113,17 @@ def build_and_fit(
             check_learns(model, layers, fit_arguments.get("unfreeze"))
         if learning_rate == "auto":
             find_rate(model, x, y, fit_arguments, drawn)
-        return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
+        with noting(_settings_of(builder, data, params)):
+            return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
+
+
+def _settings_of(
+    builder: str | Builder, data: Any, params: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns what the history is to note of where model and data come from."""
+    name = builder if isinstance(builder, str) else getattr(builder, "__name__", None)
+    given = {f"params.{key}": value for key, value in (params or {}).items()}
+    return {"builder": name, **given, "data": getattr(data, "name", None)}
 
 
 def _check_fit_arguments(

@@ -81,6 +81,8 @@ RANKS = {
     "_exact_state": 3.5,
     "_configurations": 3.5,
     "_course": 4.2,
+    "_chance": 2,
+    "_settings": 4.2,
     "_best_state": 4.3,
     "_keeper": 4.4,
     "run": 4.3,
