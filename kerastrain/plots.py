@@ -5,9 +5,9 @@ them on Axes. Nothing here shows a figure, prints, changes Matplotlib's settings
 """
 
 import dataclasses
+import itertools
 import math
 import os
-import pathlib
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, given_axes, new_axes
 from kerastrain._checks import invalid, one_of, real_number, show
+from kerastrain._run_folders import labels_for, one_by_one
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
 
 _KINDS = ("training", "validation", "")
@@ -46,13 +47,14 @@ def plot_history(
     at its best epoch, and a training curve is dashed where there are validation curves too.
 
     Args:
-        *histories: Each one our `History`, Keras's `History`, a dict of lists, or a path to a JSON
-            file of `History.save` or a CSV file of Keras's `CSVLogger`.
+        *histories: Each one our `History`, Keras's `History`, a dict of lists, or a path: to a run
+            directory, which may still be training, a folder of some, a JSON file of `History.save`
+            or a CSV file of Keras's `CSVLogger`; or what has several, such as `Repeats`.
         metrics: The panels to draw, such as `"loss"` or `["accuracy", "learning_rate"]`;
             `"val_loss"` means the panel of `"loss"`, and `"acc"` that of `"accuracy"`. By default
             all that was measured, the loss first, without `learning_rate` and `seconds`.
-        labels: One name a history. By default a file's name, or its folder's where files are named
-            alike, else "run 1", "run 2", ...
+        labels: One name a history. By default a file's or a folder's name, or that of the folder
+            around it where they are named alike, else "run 1", "run 2", ...
         smooth: The weight of the past, from 0 (none) to below 1, in an exponential moving average:
             `s[t] = smooth * s[t-1] + (1 - smooth) * x[t]`, drawn as `s[t] / (1 - smooth**t)`, which
             corrects for the start at `s[0] = 0` (Kingma and Ba, "Adam", 2015, section 3), as
@@ -145,10 +147,17 @@ def _history_curves(
 
 def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     """Reads the histories and decides their looks: one shows its kinds, several show their runs."""
+    function, argument = "plot_history", "histories"
     if not sources:
-        raise invalid("plot_history", "histories", "hold at least one history", "histories=()")
-    histories = [_read(source, position) for position, source in enumerate(sources)]
-    names = _default_labels(sources) if labels is None else _check_labels(labels, len(sources))
+        raise invalid(function, argument, "hold at least one history", "histories=()")
+    sources = one_by_one(sources, function=function, argument=argument)
+    default = labels_for(sources) if len(sources) > 1 else [""]
+    names = default if labels is None else _check_labels(labels, len(sources))
+    read = [as_history(source, function=function, argument=argument) for source in sources]
+    begun = [bool(run.epoch) or not _is_path(at) for run, at in zip(read, sources, strict=True)]
+    if any(run.epoch for run in read):  # A run that has just begun waits its turn.
+        read, names = list(itertools.compress(read, begun)), list(itertools.compress(names, begun))
+    histories = [_renamed(history, position) for position, history in enumerate(read)]
     if len(histories) == 1:
         return [_Run(histories[0], names[0], dict(zip(_KINDS, COLOURS, strict=False)), False)]
     colours: Sequence[str] = COLOURS
@@ -162,9 +171,12 @@ def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     ]
 
 
-def _read(source: Any, position: int) -> History:
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike)
+
+
+def _renamed(history: History, position: int) -> History:
     """Returns the history, with "acc" called by today's name unless that is another column."""
-    history = as_history(source, function="plot_history")
     if not history.epoch or not history.history:
         must = "each hold at least one epoch of one column"
         raise invalid("plot_history", "histories", must, f"histories[{position}]={history!r}")
@@ -180,19 +192,6 @@ def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
         must = f"be a list of one label per history ({count})"
         raise invalid("plot_history", "labels", must, f"labels={show(labels)}")
     return [str(name) for name in names]
-
-
-def _default_labels(sources: Sequence[Any]) -> list[str]:
-    """Returns the shortest part of the paths that tells them apart, else the runs' numbers."""
-    labels = [f"run {number}" for number in range(1, len(sources) + 1)]
-    rows = [row for row, source in enumerate(sources) if isinstance(source, str | os.PathLike)]
-    paths = [pathlib.Path(sources[row]).absolute() for row in rows]
-    for names in ([p.stem for p in paths], [p.parent.name for p in paths], list(map(str, paths))):
-        for row, name in zip(rows, names, strict=True):
-            labels[row] = name
-        if len(set(names)) == len(names):
-            break
-    return labels if len(labels) > 1 else [""]
 
 
 def _choose_metrics(metrics: _Names, histories: list[History]) -> list[str]:

@@ -31,6 +31,7 @@ from kerastrain._configurations import RATE, first_difference
 from kerastrain._exact_state import facts_of
 from kerastrain._generations import Generations
 from kerastrain._record_files import VERSION, UnreadableError, fields_in, read_text, save_record
+from kerastrain._run_folders import HISTORY, RUN
 from kerastrain._run_lock import InUseError, RunLock
 from kerastrain._state_files import State
 from kerastrain.engine import SPEEDS
@@ -38,7 +39,7 @@ from kerastrain.records import History
 from kerastrain.saving import save_model
 
 BEST = "best.keras"
-_RUN, _HISTORY, _ENVIRONMENT = "run.json", "history.json", "environment.json"
+_ENVIRONMENT = "environment.json"
 
 
 def _is_count(value: Any) -> bool:
@@ -114,11 +115,11 @@ class RunDirectory:
     def save(self, state: State, history: History, *, is_landmark: bool) -> None:
         """Keeps a state, and tells readers of it."""
         self._generations.save(state, is_landmark=is_landmark)
-        history.save(self.path / _HISTORY)
+        history.save(self.path / HISTORY)
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
-        history.save(self.path / _HISTORY)
+        history.save(self.path / HISTORY)
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps a model as the best."""
@@ -126,7 +127,7 @@ class RunDirectory:
 
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
-        save_record(self.path / _RUN, "Run", {"configuration": configuration})
+        save_record(self.path / RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
 
@@ -145,7 +146,7 @@ class RunDirectory:
         except UnreadableError as error:
             raise _broken(self.path, str(error)) from error
         if found is None:
-            if (self.path / _HISTORY).exists() or (self.path / _RUN).exists():
+            if (self.path / HISTORY).exists() or (self.path / RUN).exists():
                 raise _broken(self.path, "its state is gone")
             return None
         state, notes = found
@@ -165,7 +166,7 @@ class RunDirectory:
     def _check_version(self) -> None:
         """Raises for a folder of a later version of this package; a broken file tells nothing."""
         with contextlib.suppress(UnreadableError, json.JSONDecodeError, AttributeError):
-            version = json.loads(read_text(self.path / _RUN)).get("version")
+            version = json.loads(read_text(self.path / RUN)).get("version")
             if isinstance(version, int) and version > VERSION:
                 must = f"be a run directory of version {VERSION}, which this package reads"
                 received = f"run={os.fspath(self.path)!r} of version {version}"

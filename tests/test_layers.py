@@ -82,6 +82,8 @@ RANKS = {
     "_configurations": 3.5,
     "_course": 4.2,
     "_chance": 2,
+    "_directions": 0,
+    "_run_folders": 0.5,
     "_settings": 4.2,
     "_best_state": 4.3,
     "_keeper": 4.4,
@@ -236,7 +238,7 @@ KEEPERS = [
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
-    "_feature_findings",
+    *("_feature_findings", "_directions", "_run_folders"),
 ]
 
 
