@@ -82,6 +82,11 @@ RANKS = {
     "_configurations": 3.5,
     "_course": 4.2,
     "_chance": 2,
+    "_noise": 0,
+    "repeats": 1.5,
+    "_standings": 1.7,
+    "_comparison_words": 1.8,
+    "comparison": 2.5,
     "_directions": 0,
     "_run_folders": 0.5,
     "_settings": 4.2,
@@ -238,7 +243,8 @@ KEEPERS = [
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
-    *("_feature_findings", "_directions", "_run_folders"),
+    *("_feature_findings", "_directions", "_run_folders", "_noise", "repeats"),
+    *("_standings", "_comparison_words", "comparison"),
 ]
 
 
