@@ -234,7 +234,9 @@ def _cell(name: str, row: dict[str, Any], metric: str) -> str:
 def _shown(name: str, values: Sequence[Any]) -> list[str]:
     """Returns a setting's values; of models only the layers in which they differ."""
     if name == "model":
-        values = _apart([value if isinstance(value, str) else "" for value in values])
+        known = [value for value in values if value not in (None, "?")]
+        apart = dict(zip(known, _apart(known), strict=True))
+        values = [apart.get(value, value) for value in values]
     return ["-" if value is None else _cut(_plain(value)) for value in values]
 
 

@@ -239,11 +239,13 @@ def test_the_seed_is_told_where_runs_are_not_taken_together():
 
 def test_of_models_the_layers_that_differ_are_shown():
     found = compare_runs(
-        a_run(0.5, model=MODEL.format("Dropout(0.3), ")), a_run(0.6, model=MODEL.format(""))
+        a_run(0.5, model=MODEL.format("Dropout(0.3), ")),
+        a_run(0.6, model=MODEL.format("")),
+        a_run(0.7),
     )
     assert found.differences["model"][1] == "Flatten, Dense(100, relu), Dense(10, softmax)"
-    lines = str(found).splitlines()[4:7]
-    assert [line.split()[-1] for line in lines] == ["model", "Dropout(0.3)", "-"]
+    lines = str(found).splitlines()[5:9]
+    assert [line.split()[-1] for line in lines] == ["model", "Dropout(0.3)", "-", "?"]
 
 
 # Which is best, and whether that is noise.
