@@ -77,6 +77,9 @@ def _integral(first: float, freedom: float) -> float:
 def with_spread(mean: float, spread: float) -> str:
     """Returns a mean and its spread, to the digits that the spread leaves a meaning.
 
+    The spread has one digit, or two where it begins below 3.55 (the rule of the Particle Data
+    Group, "Review of Particle Physics", introduction, section 5.3).
+
     Example:
         >>> with_spread(0.31234, 0.0081), with_spread(2.5, 0.0)
         ('0.312 ± 0.008', '2.500 ± 0')
@@ -84,5 +87,5 @@ def with_spread(mean: float, spread: float) -> str:
     if not spread or not math.isfinite(spread):
         return f"{mean:#.4g} ± {spread:g}"
     leading = math.floor(math.log10(spread))
-    digits = max(0, -leading + (spread < 2 * 10**leading))
+    digits = max(0, -leading + (spread < 3.55 * 10**leading))
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"

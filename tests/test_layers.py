@@ -84,6 +84,7 @@ RANKS = {
     "_chance": 2,
     "_noise": 0,
     "repeats": 1.5,
+    "_repeating": 4,
     "_standings": 1.7,
     "_comparison_words": 1.8,
     "comparison": 2.5,
