@@ -14,7 +14,7 @@ import keras
 from kerastrain._best_state import BestState
 from kerastrain._bookkeeping import Account, Best
 from kerastrain._checks import invalid, one_of, real_number
-from kerastrain._configurations import configuration_of, described_data
+from kerastrain._configurations import RATE, configuration_of, described_data
 from kerastrain._course import Course
 from kerastrain._endings import Endings, Interrupts, LostToNanError
 from kerastrain._exact_state import check_variables, facts_of, kinds_with_state, settings_with_state
@@ -63,6 +63,12 @@ class Keeping:
     def seed(self) -> int | None:
         """The seed of a run that goes on."""
         return self._facts.get("seed")
+
+    @property
+    def first_rate(self) -> float | None:
+        """The learning rate that a run which goes on began with; a callback may have changed it."""
+        rate = self._facts.get("configuration", {}).get(RATE)
+        return rate if isinstance(rate, float) else None
 
     @property
     def begins(self) -> bool:

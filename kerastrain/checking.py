@@ -16,6 +16,7 @@ from kerastrain import _label_findings as of_labels
 from kerastrain import _model_findings as of_models
 from kerastrain import _output_findings as of_outputs
 from kerastrain import _split_findings as splits
+from kerastrain._chance import chance_of
 from kerastrain._check_parts import (
     Part,
     finding_of,
@@ -31,6 +32,7 @@ from kerastrain._model_facts import ModelFacts, facts_of
 from kerastrain._row_marks import repeats_in
 from kerastrain.check_records import Finding, Report
 from kerastrain.data import Rows
+from kerastrain.metrics import Loss
 from kerastrain.models import model_checked
 from kerastrain.tasks import answers_once_a_row, check_agreement, class_of_each_row
 
@@ -394,12 +396,9 @@ def _differ(rows: Rows) -> bool:
 
 
 def _best_constant(facts: ModelFacts, y: np.ndarray) -> float:
-    """Returns the loss of the best answer that is the same for all rows."""
-    if facts.task == "numbers":
-        centred = y.astype(float) - np.mean(y, axis=0)
-        power = 2 if facts.loss is not None and facts.loss.name == "mean_squared_error" else 1
-        return float(np.mean(np.abs(centred) ** power))
+    """Returns the loss of the best answer that is the same for all rows, or that of a like loss."""
     one_hot = y.ndim == 2 and y.shape[1] > 1
-    shares = y.mean(axis=0) if one_hot else np.unique(y, return_counts=True)[1] / len(y)
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
+    classes = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+    like = Loss("mean_absolute_error" if facts.task == "numbers" else classes)
+    own = chance_of(facts.loss, y) or chance_of(like, y)
+    return own.get("loss", 0.0)

@@ -32,14 +32,24 @@ from kerastrain._configurations import RATE, first_difference
 from kerastrain._exact_state import facts_of
 from kerastrain._generations import Generations
 from kerastrain._record_files import VERSION, UnreadableError, fields_in, read_text, save_record
+<<<<<<< HEAD
 from kerastrain._run_lock import LOCK, InUseError, RunLock
+=======
+from kerastrain._run_folders import HISTORY, RUN
+from kerastrain._run_lock import InUseError, RunLock
+>>>>>>> part-B
 from kerastrain._state_files import State
 from kerastrain.engine import speed_checked
 from kerastrain.records import History
 from kerastrain.saving import save_model, save_weights
 
+<<<<<<< HEAD
 BEST, BEST_WEIGHTS = "best.keras", "best.weights.h5"
 _RUN, _HISTORY, _ENVIRONMENT = "run.json", "history.json", "environment.json"
+=======
+BEST = "best.keras"
+_ENVIRONMENT = "environment.json"
+>>>>>>> part-B
 
 
 def _is_count(value: Any) -> bool:
@@ -139,12 +149,16 @@ class RunDirectory:
         """Keeps a state, and tells readers of it."""
         self._check_own()
         self._generations.save(state, is_landmark=is_landmark)
-        history.save(self.path / _HISTORY)
+        history.save(self.path / HISTORY)
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
+<<<<<<< HEAD
         self._check_own()
         history.save(self.path / _HISTORY)
+=======
+        history.save(self.path / HISTORY)
+>>>>>>> part-B
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps a model as the best; of one that can't be written down, its weights."""
@@ -156,8 +170,12 @@ class RunDirectory:
 
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
+<<<<<<< HEAD
         self._check_own()
         save_record(self.path / _RUN, "Run", {"configuration": configuration})
+=======
+        save_record(self.path / RUN, "Run", {"configuration": configuration})
+>>>>>>> part-B
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
 
@@ -182,7 +200,12 @@ class RunDirectory:
         except UnreadableError as error:
             raise _broken(self.path, str(error)) from error
         if found is None:
+<<<<<<< HEAD
             self._check_new()
+=======
+            if (self.path / HISTORY).exists() or (self.path / RUN).exists():
+                raise _broken(self.path, "its state is gone")
+>>>>>>> part-B
             return None
         state, notes = found
         for note in notes:
@@ -216,7 +239,7 @@ class RunDirectory:
     def _check_version(self) -> None:
         """Raises for a folder of a later version of this package; a broken file tells nothing."""
         with contextlib.suppress(UnreadableError, json.JSONDecodeError, AttributeError):
-            version = json.loads(read_text(self.path / _RUN)).get("version")
+            version = json.loads(read_text(self.path / RUN)).get("version")
             if isinstance(version, int) and version > VERSION:
                 must = f"be a run directory of version {VERSION}, which this package reads"
                 received = f"run={os.fspath(self.path)!r} of version {version}"
