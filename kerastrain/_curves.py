@@ -1,0 +1,264 @@
+"""What can be measured on the curves of a run: levels, gaps, trends, and the noise of each.
+
+Curves are looked at as costs, of which less is better: a loss as it is, and a metric that should be
+high as what it lacks of 1. Nothing here judges, which `diagnosis` does, and nothing knows Keras.
+"""
+
+import dataclasses
+import math
+from typing import TypeAlias
+
+import numpy as np
+
+from kerastrain.records import PER_EPOCH_FACTS, History
+
+Column: TypeAlias = np.ndarray
+
+_HIGH_IS_GOOD = ("acc", "auc", "precision", "recall", "f1", "fbeta", "r2", "iou", "similarity")
+_ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy")
+_MOST_LEVEL = 5  # The epochs at most whose median is where a curve ends.
+_LEAST_TREND, _MOST_TREND = 4, 500  # The epochs of a trend; else the last quarter of the run.
+_NORMAL = 1.4826  # Times the median deviation: the standard deviation, of normal noise.
+
+
+@dataclasses.dataclass(frozen=True)
+class Trend:
+    """A straight line through the last epochs of a curve.
+
+    Attributes:
+        slope: Its change an epoch.
+        error: The standard error of `slope`, from the scatter about the line.
+        epochs: How many epochs it reaches over.
+    """
+
+    slope: float
+    error: float
+    epochs: int
+
+    @property
+    def change(self) -> float:
+        """How far the line went, and would go in as many epochs more."""
+        return self.slope * self.epochs
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the slope is three standard errors at least."""
+        return abs(self.slope) > 3 * self.error
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The costs of one column, at the epochs that have one.
+
+    Attributes:
+        rows: The epochs, counted from 0 in the history's order.
+        costs: A finite cost for each.
+    """
+
+    rows: Column
+    costs: Column
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of a cost about its course; 0 of fewer than three.
+
+        It comes from the second differences of the later half, which a smooth course hardly moves,
+        by their median, which a few leaps hardly move: in white noise they scatter sqrt(6) times
+        as much as the noise.
+        """
+        late = self.costs[min(len(self.costs) // 2, max(0, len(self.costs) - 8)) :]
+        if len(late) < 3:
+            return 0.0
+        return float(_NORMAL * np.median(np.abs(np.diff(late, 2))) / math.sqrt(6))
+
+    @property
+    def jitter(self) -> float:
+        """How far it leaps upwards: the mean of its upward steps, those that fall counting 0.
+
+        The first quarter is left out. It is 0 of a curve that only falls; in white noise it is the
+        noise's standard deviation over sqrt(pi), by which it is multiplied here, leaps and all.
+        """
+        steps = np.diff(self.costs[len(self.costs) // 4 :])
+        return float(np.maximum(steps, 0).mean() * math.sqrt(math.pi)) if steps.size else 0.0
+
+    @property
+    def end(self) -> float:
+        """The level at which it ends: the median of the last epochs, three of a short run."""
+        return float(np.median(self.costs[-min(_MOST_LEVEL, max(1, len(self.costs) // 3)) :]))
+
+    def at(self, row: int) -> float:
+        """The level about an epoch: the median of it and its neighbours."""
+        place = int(np.argmin(np.abs(self.rows - row)))
+        return float(np.median(self.costs[max(0, place - 1) : place + 2]))
+
+    @property
+    def trend(self) -> Trend:
+        """Where it is going at the end, by least squares."""
+        count = min(max(_LEAST_TREND, len(self.costs) // 4), _MOST_TREND, len(self.costs))
+        x, y = self.rows[-count:].astype(float), self.costs[-count:]
+        if count < 2:
+            return Trend(0.0, math.inf, count)
+        x = x - x.mean()
+        spread = float(x @ x)
+        slope = float(x @ y) / spread
+        left = y - y.mean() - slope * x
+        error = math.sqrt(float(left @ left) / (count - 2) / spread) if count > 2 else math.inf
+        return Trend(slope, error, int(self.rows[-1] - self.rows[-count]) + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """What a history has to be judged by.
+
+    Attributes:
+        measure: The column's name, without "val_", such as "loss".
+        training: Its training curve; `None` if there is none.
+        validation: Its validation curve; `None` if there is none.
+        lost: Whether the numbers ended in NaN or infinity.
+        chance: The cost of the best constant answer; NaN where nothing tells.
+        scale: The same, or where it isn't known the cost at the beginning.
+        shares: By training and validation, the part of `scale` that is explained, by epochs:
+            `1 - cost / scale`, or what the accuracy or R² says, if that is more.
+    """
+
+    measure: str
+    training: Curve | None
+    validation: Curve | None
+    lost: bool
+    chance: float
+    scale: float
+    shares: dict[str, Column]
+
+    @property
+    def judged(self) -> Curve | None:
+        """Validation where there is any."""
+        return self.validation or self.training
+
+
+def curves_of(history: History) -> Curves | None:
+    """Returns the curves to judge a run by, or `None` if it measured nothing.
+
+    They are the loss's, if it has a validation curve or nothing else has; then the monitor's, then
+    those of the first metric that was validated.
+    """
+    measure = _measure_of(history)
+    if measure is None:
+        return None
+    columns = {name: _costs(history, name) for name in (measure, f"val_{measure}")}
+    training, validation = (_curve(costs) for costs in columns.values())
+    chances = _chances(history)
+    chance = chances.get(measure, math.nan)
+    chance = 1 - chance if high_is_good(measure) else chance
+    scale = chance if chance > 0 else _beginning(training, validation)
+    if not chance > 0 and "loss" in measure and _accuracy_in(history):
+        scale = max(scale, math.log(2))  # What two classes' loss is, the least that chance gives.
+    shares = {
+        prefix: _shares(history, prefix, columns[f"{prefix}{measure}"], scale, chances)
+        for prefix in ("", "val_")
+    }
+    lost = history.stop_reason == "nan" or any(map(_is_lost, columns.values()))
+    return Curves(measure, training, validation, lost, chance, scale, shares)
+
+
+def high_is_good(name: str) -> bool:
+    """Tells whether a metric should be high, as Keras does, by its name.
+
+    Example:
+        >>> high_is_good("val_accuracy"), high_is_good("val_loss")
+        (True, False)
+    """
+    return "loss" not in name and any(word in name.lower() for word in _HIGH_IS_GOOD)
+
+
+def _measure_of(history: History) -> str | None:
+    names = [name for name in history.history if name not in PER_EPOCH_FACTS]
+    bare = list(dict.fromkeys(name.removeprefix("val_") for name in names))
+    preferred = ["loss", (history.monitor or "").removeprefix("val_"), *bare]
+    there = [name for name in preferred if name in bare]
+    validated = [name for name in there if f"val_{name}" in names]
+    return next(iter(validated or there), None)
+
+
+def _costs(history: History, name: str) -> Column | None:
+    column = history.history.get(name)
+    if column is None:
+        return None
+    values = np.array(column, dtype=float)
+    return 1 - values if high_is_good(name) else values
+
+
+def _curve(costs: Column | None) -> Curve | None:
+    rows = np.flatnonzero(np.isfinite(costs)) if costs is not None else np.empty(0, int)
+    return Curve(rows, costs[rows]) if costs is not None and rows.size else None
+
+
+def _is_lost(costs: Column | None) -> bool:
+    """Tells whether numbers ended in NaN or infinity; validation of every k-th epoch has gaps."""
+    if costs is None or not costs.size:
+        return False
+    rows = np.flatnonzero(np.isfinite(costs))
+    if not rows.size:
+        return True
+    longest = int(np.max(np.diff(rows, prepend=-1)))
+    return bool(np.isinf(costs[-1]) or len(costs) - 1 - rows[-1] >= max(1, longest))
+
+
+def _chances(history: History) -> dict[str, float]:
+    """Returns what the history says of the best constant answer, or what its columns tell."""
+    known = dict(history.chance)
+    columns = {name: np.array(column, float) for name, column in history.history.items()}
+    if "loss" not in known and {"loss", "mse", "r2"} <= columns.keys():
+        with np.errstate(all="ignore"):
+            alike = np.nanmedian(np.abs(columns["loss"] / columns["mse"] - 1)) < 0.01
+            spread = float(np.nanmedian(columns["mse"] / (1 - columns["r2"])))
+        if alike and spread > 0:  # R² is 1 - mse / variance.
+            known["loss"] = spread
+    accuracy = _accuracy_in(history)
+    if accuracy and "accuracy" not in known:
+        known |= _chance_of_classes(columns, accuracy)
+    if accuracy and "accuracy" in known:
+        known[accuracy] = known["accuracy"]
+    return known
+
+
+def _chance_of_classes(columns: dict[str, Column], accuracy: str) -> dict[str, float]:
+    """Returns chance for a classifier that knows nothing: a level accuracy of 1 in so many."""
+    values = columns[accuracy][np.isfinite(columns[accuracy])]
+    if len(values) < 3 or not 0 < np.median(values) < 0.55:
+        return {}
+    count = round(1 / float(np.median(values)))
+    late = values[len(values) // 2 :]
+    is_level = float(np.max(np.abs(late * count - 1))) < 0.1
+    loss = columns.get("loss")
+    if loss is None:
+        return {"accuracy": 1 / count} if is_level and count <= 10 else {}
+    losses = loss[np.isfinite(loss)]
+    near = bool(losses.size) and abs(float(np.median(losses)) / math.log(count) - 1) < 0.05
+    return {"accuracy": 1 / count, "loss": math.log(count)} if is_level and near else {}
+
+
+def _accuracy_in(history: History) -> str | None:
+    return next((name for name in _ACCURACIES if name in history.history), None)
+
+
+def _beginning(*curves: Curve | None) -> float:
+    """Returns the highest cost of the first epoch."""
+    return max((float(curve.costs[0]) for curve in curves if curve), default=math.nan)
+
+
+def _shares(
+    history: History, prefix: str, costs: Column | None, scale: float, chances: dict[str, float]
+) -> Column:
+    """Returns the part that is explained, by epochs, in the kindest of the ways to say it."""
+    ways = [np.full(len(history), math.nan)]
+    if costs is not None and scale > 0:
+        ways.append(1 - costs / scale)
+    accuracy = _accuracy_in(history)
+    if accuracy and f"{prefix}{accuracy}" in history.history:
+        chance = chances.get("accuracy", 0.5)
+        if chance < 1:
+            values = np.array(history.history[f"{prefix}{accuracy}"], float)
+            ways.append((values - chance) / (1 - chance))
+    if f"{prefix}r2" in history.history:
+        ways.append(np.array(history.history[f"{prefix}r2"], float))
+    return np.asarray(np.fmax.reduce(ways))
