@@ -18,6 +18,8 @@ _HIGH_IS_GOOD = ("acc", "auc", "precision", "recall", "f1", "fbeta", "r2", "iou"
 _ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy")
 _MOST_LEVEL = 5  # The epochs at most whose median is where a curve ends.
 _LEAST_TREND, _MOST_TREND = 4, 500  # The epochs of a trend; else the last quarter of the run.
+_NEAR_CHANCE = 0.2  # Of 1 / classes: an accuracy so near it, epoch after epoch, knows nothing.
+_FIRST_EPOCH = 2.0  # Chance over the loss after an epoch, where that must tell it.
 _NORMAL = 1.4826  # Times the median deviation: the standard deviation, of normal noise.
 
 
@@ -29,11 +31,13 @@ class Trend:
         slope: Its change an epoch.
         error: The standard error of `slope`, from the scatter about the line.
         epochs: How many epochs it reaches over.
+        points: How many of them have a value.
     """
 
     slope: float
     error: float
     epochs: int
+    points: int
 
     @property
     def change(self) -> float:
@@ -42,8 +46,11 @@ class Trend:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the slope is three standard errors at least."""
-        return abs(self.slope) > 3 * self.error
+        """Whether the slope is three standard errors, and more of few points, whose error is vague.
+
+        Twice as many of four points, as Student's t would have it for about one error in a hundred.
+        """
+        return abs(self.slope) > 3 * (1 + 2 / max(1, self.points - 2)) * self.error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +80,17 @@ class Curve:
 
     @property
     def jitter(self) -> float:
-        """How far it leaps upwards: the mean of its upward steps, those that fall counting 0.
+        """How far it leaps up and down: the mean of its upward or downward steps, the lesser.
 
-        The first quarter is left out. It is 0 of a curve that only falls; in white noise it is the
-        noise's standard deviation over sqrt(pi), by which it is multiplied here, leaps and all.
+        The first quarter is left out, and steps in the other direction count 0, so that a curve
+        that only falls, or only rises, has none. In white noise either mean is the noise's standard
+        deviation over sqrt(pi), by which it is multiplied; leaps count in full.
         """
         steps = np.diff(self.costs[len(self.costs) // 4 :])
-        return float(np.maximum(steps, 0).mean() * math.sqrt(math.pi)) if steps.size else 0.0
+        if not steps.size:
+            return 0.0
+        lesser = min(np.maximum(steps, 0).mean(), np.maximum(-steps, 0).mean())
+        return float(lesser * math.sqrt(math.pi))
 
     @property
     def end(self) -> float:
@@ -97,13 +108,13 @@ class Curve:
         count = min(max(_LEAST_TREND, len(self.costs) // 4), _MOST_TREND, len(self.costs))
         x, y = self.rows[-count:].astype(float), self.costs[-count:]
         if count < 2:
-            return Trend(0.0, math.inf, count)
+            return Trend(0.0, math.inf, count, count)
         x = x - x.mean()
         spread = float(x @ x)
         slope = float(x @ y) / spread
         left = y - y.mean() - slope * x
         error = math.sqrt(float(left @ left) / (count - 2) / spread) if count > 2 else math.inf
-        return Trend(slope, error, int(self.rows[-1] - self.rows[-count]) + 1)
+        return Trend(slope, error, int(self.rows[-1] - self.rows[-count]) + 1, count)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +127,10 @@ class Curves:
         validation: Its validation curve; `None` if there is none.
         lost: Whether the numbers ended in NaN or infinity.
         chance: The cost of the best constant answer; NaN where nothing tells.
-        scale: The same, or where it isn't known the cost at the beginning.
-        shares: By training and validation, the part of `scale` that is explained, by epochs:
-            `1 - cost / scale`, or what the accuracy or R² says, if that is more.
+        scale: The same, or where it isn't known a guess from the cost at the beginning.
+        shares: By "" (training) and "val_", the part that is explained, by epochs: `1 - cost /
+            chance`, or what the accuracy or R² says, if that is more.
+        guessed: Whether `shares` are counted from the beginning, for want of anything better.
     """
 
     measure: str
@@ -128,6 +140,7 @@ class Curves:
     chance: float
     scale: float
     shares: dict[str, Column]
+    guessed: bool
 
     @property
     def judged(self) -> Curve | None:
@@ -149,15 +162,20 @@ def curves_of(history: History) -> Curves | None:
     chances = _chances(history)
     chance = chances.get(measure, math.nan)
     chance = 1 - chance if high_is_good(measure) else chance
-    scale = chance if chance > 0 else _beginning(training, validation)
-    if not chance > 0 and "loss" in measure and _accuracy_in(history):
-        scale = max(scale, math.log(2))  # What two classes' loss is, the least that chance gives.
+    beginning = _beginning(training, validation)
+    if "loss" in measure and _accuracy_in(history):
+        beginning = max(beginning, math.log(2))  # Two classes' loss, the least that chance gives.
+    scale = chance if chance > 0 else _FIRST_EPOCH * beginning
+    if not scale > 0:  # Some losses are below 0.
+        spans = [float(np.ptp(curve.costs)) for curve in (training, validation) if curve]
+        scale = max(spans, default=0.0) or 1.0
     shares = {
-        prefix: _shares(history, prefix, columns[f"{prefix}{measure}"], scale, chances)
+        prefix: _shares(history, prefix, columns[f"{prefix}{measure}"], beginning, chances)
         for prefix in ("", "val_")
     }
     lost = history.stop_reason == "nan" or any(map(_is_lost, columns.values()))
-    return Curves(measure, training, validation, lost, chance, scale, shares)
+    told = chance > 0 or _accuracy_in(history) or "r2" in history.history
+    return Curves(measure, training, validation, lost, chance, scale, shares, not told)
 
 
 def high_is_good(name: str) -> bool:
@@ -214,7 +232,7 @@ def _chances(history: History) -> dict[str, float]:
         if alike and spread > 0:  # R² is 1 - mse / variance.
             known["loss"] = spread
     accuracy = _accuracy_in(history)
-    if accuracy and "accuracy" not in known:
+    if accuracy and accuracy in columns and "accuracy" not in known:
         known |= _chance_of_classes(columns, accuracy)
     if accuracy and "accuracy" in known:
         known[accuracy] = known["accuracy"]
@@ -226,39 +244,51 @@ def _chance_of_classes(columns: dict[str, Column], accuracy: str) -> dict[str, f
     values = columns[accuracy][np.isfinite(columns[accuracy])]
     if len(values) < 3 or not 0 < np.median(values) < 0.55:
         return {}
-    count = round(1 / float(np.median(values)))
     late = values[len(values) // 2 :]
-    is_level = float(np.max(np.abs(late * count - 1))) < 0.1
-    loss = columns.get("loss")
-    if loss is None:
-        return {"accuracy": 1 / count} if is_level and count <= 10 else {}
-    losses = loss[np.isfinite(loss)]
-    near = bool(losses.size) and abs(float(np.median(losses)) / math.log(count) - 1) < 0.05
-    return {"accuracy": 1 / count, "loss": math.log(count)} if is_level and near else {}
+    losses = columns.get("loss", np.empty(0))
+    losses = losses[np.isfinite(losses)]
+    # The loss tells the number of classes better, of which the accuracy may be a little off.
+    likely = math.exp(min(float(np.median(losses)), 20.0)) if losses.size else 1 / np.median(values)
+    count = max(2, round(float(likely)))
+    if np.max(np.abs(late * count - 1)) > _NEAR_CHANCE:
+        return {}
+    if losses.size:
+        near = abs(float(np.median(losses)) / math.log(count) - 1) < 0.03
+        return {"accuracy": 1 / count, "loss": math.log(count)} if near else {}
+    return {"accuracy": 1 / count} if count <= 10 else {}
 
 
 def _accuracy_in(history: History) -> str | None:
-    return next((name for name in _ACCURACIES if name in history.history), None)
+    there = history.history.keys()
+    return next((name for name in _ACCURACIES if {name, f"val_{name}"} & there), None)
 
 
 def _beginning(*curves: Curve | None) -> float:
-    """Returns the highest cost of the first epoch."""
-    return max((float(curve.costs[0]) for curve in curves if curve), default=math.nan)
+    """Returns the cost of the first epoch: the lower one, as training may begin by exploding."""
+    return min((float(curve.costs[0]) for curve in curves if curve), default=math.nan)
 
 
 def _shares(
-    history: History, prefix: str, costs: Column | None, scale: float, chances: dict[str, float]
+    history: History,
+    prefix: str,
+    costs: Column | None,
+    beginning: float,
+    chances: dict[str, float],
 ) -> Column:
-    """Returns the part that is explained, by epochs, in the kindest of the ways to say it."""
-    ways = [np.full(len(history), math.nan)]
-    if costs is not None and scale > 0:
-        ways.append(1 - costs / scale)
+    """Returns the part that is explained, by epochs, in the kindest of the ways to say it.
+
+    The beginning stands in for chance only where there is no other way, and an accuracy's is then
+    taken to be a half, which is the most.
+    """
+    ways = []
     accuracy = _accuracy_in(history)
     if accuracy and f"{prefix}{accuracy}" in history.history:
-        chance = chances.get("accuracy", 0.5)
-        if chance < 1:
-            values = np.array(history.history[f"{prefix}{accuracy}"], float)
-            ways.append((values - chance) / (1 - chance))
+        chance = min(chances.get("accuracy", 0.5), 0.999)
+        values = np.array(history.history[f"{prefix}{accuracy}"], float)
+        ways.append((values - chance) / (1 - chance))
     if f"{prefix}r2" in history.history:
         ways.append(np.array(history.history[f"{prefix}r2"], float))
-    return np.asarray(np.fmax.reduce(ways))
+    nothing = chances.get("loss", beginning)
+    if costs is not None and nothing > 0 and ("loss" in chances or not ways):
+        ways.append(1 - costs / nothing)
+    return np.asarray(np.fmax.reduce(ways or [np.full(len(history), math.nan)]))

@@ -14,7 +14,6 @@ Each way of making a run (`RECIPES`) says beforehand which verdicts are right, a
 """
 
 import argparse
-import collections
 import dataclasses
 import functools
 import gzip
@@ -29,6 +28,8 @@ import numpy as np
 from verdict_data import chance_of, network, rows_of
 
 import kerastrain as ktr
+from kerastrain._tables import text_table
+from kerastrain.diagnosis import VERDICTS
 
 DATA = ("clothes", "fashion", "housing", "dear_housing", "products", "waves", "topics")
 ONLY_FINAL = ("reviews",)
@@ -99,12 +100,17 @@ def _slow(rows, random):
 
 
 def _too_small(rows, random):
-    """One hidden unit; or, where that is enough, weights held near 0 by a penalty."""
-    arguments = {"epochs": 80, "patience": 8, "batch_size": _batch(rows, random)}
-    name = str(random.choice(ADAPTIVE))
+    """One hidden unit; or, where that is enough, weights held near 0 by a penalty.
+
+    One unit learns by leaps with long rests between them, so its rate sinks to 0.
+    """
+    name, batch_size = str(random.choice(ADAPTIVE)), _batch(rows, random)
     if rows.kind == "image" or rows in (rows_of("products"), rows_of("waves")):
-        return rows, {"width": 1}, name, 2, arguments
-    return rows, {"width": 8, "l2": 1.0 if rows.task == "regression" else 0.3}, name, 1, arguments
+        cosine = functools.partial(ktr.schedules.warmup_cosine, epochs=1)
+        fit = {"epochs": 40, "schedule": cosine, "batch_size": batch_size}
+        return rows, {"width": 1}, name, 2, fit
+    narrow = {"width": 8, "l2": 1.0 if rows.task == "regression" else 0.3}
+    return rows, narrow, name, 1, {"epochs": 80, "patience": 8, "batch_size": batch_size}
 
 
 def _few_rows(rows, random):
@@ -229,14 +235,14 @@ def load(folder, part):
     return [run | {"history": ktr.History.of_fields(run["history"])} for run in runs]
 
 
-def make(folder, part, only=None):
+def make(folder, part):
     """Trains the runs of a part that aren't there yet, and appends each when it is done."""
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     there = {(run["data"], run["recipe"], run["seed"]) for run in load(folder, part)}
     names = DATA if part == "develop" else DATA + ONLY_FINAL
     wanted = [(d, r, s) for s in SEEDS[part] for d in names for r in RECIPES]
     for data, recipe, seed in wanted:
-        if (data, recipe, seed) in there or (only and recipe not in only):
+        if (data, recipe, seed) in there:
             continue
         start = time.perf_counter()
         history = train(data, recipe, seed)
@@ -249,13 +255,56 @@ def make(folder, part, only=None):
         print(f"{data}, {recipe}, {seed}: {len(history)} epochs, {took:.1f} s", flush=True)
 
 
+def judge(runs):
+    """Returns `(run, verdict, whether that is right)` for each run."""
+    said = [(run, ktr.diagnose(run["history"]).verdict) for run in runs]
+    return [(run, verdict, verdict in RECIPES[run["recipe"]].accepted) for run, verdict in said]
+
+
+def confusion(runs):
+    """Returns how many runs of each recipe got each verdict: `{recipe: {verdict: count}}`."""
+    counts = {recipe: dict.fromkeys(VERDICTS, 0) for recipe in RECIPES}
+    for run, verdict, _ in judge(runs):
+        counts[run["recipe"]][verdict] += 1
+    return counts
+
+
+def table(counts):
+    """Returns the confusion matrix as text; the verdicts that are right stand in brackets."""
+    cells = [["", *VERDICTS, "right"]]
+    for recipe, row in counts.items():
+        accepted = RECIPES[recipe].accepted
+        marked = [f"[{row[v]}]" if v in accepted else str(row[v] or ".") for v in VERDICTS]
+        right, every = sum(row[v] for v in accepted), sum(row.values())
+        cells.append([recipe, *marked, f"{right} of {every}"])
+    return text_table(cells)
+
+
+def report(runs, *, wrong):
+    """Prints the confusion matrix, the share that is right, and how it is by data set."""
+    judged = judge(runs)
+    print(table(confusion(runs)))
+    right = sum(is_right for *_, is_right in judged)
+    print(f"{right} of {len(judged)} right: {right / len(judged):.1%}")
+    for data in sorted({run["data"] for run in runs}):
+        marks = [is_right for run, _, is_right in judged if run["data"] == data]
+        print(f"  {data}: {sum(marks)} of {len(marks)}")
+    for run, verdict, is_right in judged:
+        if wrong and not is_right:
+            print(f"{run['data']}, {run['recipe']}, {run['seed']}: {verdict}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("command", choices=("make", "judge"))
     parser.add_argument("folder")
     parser.add_argument("--part", choices=SEEDS, default="develop")
+    parser.add_argument("--wrong", action="store_true", help="list the runs that are judged wrong")
     arguments = parser.parse_args()
-    make(arguments.folder, arguments.part)
+    if arguments.command == "make":
+        make(arguments.folder, arguments.part)
+    else:
+        report(load(arguments.folder, arguments.part), wrong=arguments.wrong)
 
 
 if __name__ == "__main__":

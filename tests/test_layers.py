@@ -33,6 +33,10 @@ RANKS = {
     "rate_records": 1.5,
     "search_records": 1.5,
     "check_records": 1.5,
+    "_curves": 1.2,
+    "_run_facts": 1.3,
+    "_advice": 1.4,
+    "diagnosis": 2,
     "_row_marks": 0,
     "_feature_findings": 2,
     "_label_findings": 2,
@@ -234,7 +238,7 @@ KEEPERS = [
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
-    "_feature_findings",
+    *("_feature_findings", "_curves", "_run_facts", "_advice", "diagnosis"),
 ]
 
 
