@@ -20,7 +20,7 @@ _MOST_LEVEL = 5  # The epochs at most whose median is where a curve ends.
 _LEAST_TREND, _MOST_TREND = 4, 500  # The epochs of a trend; else the last quarter of the run.
 _NEAR_CHANCE = 0.2  # Of 1 / classes: an accuracy so near it, epoch after epoch, knows nothing.
 _FIRST_EPOCH = 2.0  # Chance over the loss after an epoch, where that must tell it.
-_NORMAL = 1.4826  # Times the median deviation: the standard deviation, of normal noise.
+_QUARTILE = 1.1503  # The upper quartile of a standard normal's absolute values.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +69,14 @@ class Curve:
     def noise(self) -> float:
         """The standard deviation of a cost about its course; 0 of fewer than three.
 
-        It comes from the second differences of the later half, which a smooth course hardly moves,
-        by their median, which a few leaps hardly move: in white noise they scatter sqrt(6) times
-        as much as the noise.
+        It comes from the second differences of the later half, which a smooth course hardly moves
+        and which scatter sqrt(6) times as much as white noise; by their upper quartile, which a few
+        leaps hardly move and which few points tell better than the median.
         """
         late = self.costs[min(len(self.costs) // 2, max(0, len(self.costs) - 8)) :]
         if len(late) < 3:
             return 0.0
-        return float(_NORMAL * np.median(np.abs(np.diff(late, 2))) / math.sqrt(6))
+        return float(np.quantile(np.abs(np.diff(late, 2)), 0.75) / (_QUARTILE * math.sqrt(6)))
 
     @property
     def jitter(self) -> float:
