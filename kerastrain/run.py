@@ -32,24 +32,15 @@ from kerastrain._configurations import RATE, first_difference
 from kerastrain._exact_state import facts_of
 from kerastrain._generations import Generations
 from kerastrain._record_files import VERSION, UnreadableError, fields_in, read_text, save_record
-<<<<<<< HEAD
-from kerastrain._run_lock import LOCK, InUseError, RunLock
-=======
 from kerastrain._run_folders import HISTORY, RUN
-from kerastrain._run_lock import InUseError, RunLock
->>>>>>> part-B
+from kerastrain._run_lock import LOCK, InUseError, RunLock
 from kerastrain._state_files import State
 from kerastrain.engine import speed_checked
 from kerastrain.records import History
 from kerastrain.saving import save_model, save_weights
 
-<<<<<<< HEAD
 BEST, BEST_WEIGHTS = "best.keras", "best.weights.h5"
-_RUN, _HISTORY, _ENVIRONMENT = "run.json", "history.json", "environment.json"
-=======
-BEST = "best.keras"
 _ENVIRONMENT = "environment.json"
->>>>>>> part-B
 
 
 def _is_count(value: Any) -> bool:
@@ -153,12 +144,8 @@ class RunDirectory:
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
-<<<<<<< HEAD
         self._check_own()
-        history.save(self.path / _HISTORY)
-=======
         history.save(self.path / HISTORY)
->>>>>>> part-B
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps a model as the best; of one that can't be written down, its weights."""
@@ -170,12 +157,8 @@ class RunDirectory:
 
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
-<<<<<<< HEAD
         self._check_own()
-        save_record(self.path / _RUN, "Run", {"configuration": configuration})
-=======
         save_record(self.path / RUN, "Run", {"configuration": configuration})
->>>>>>> part-B
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
 
@@ -200,12 +183,7 @@ class RunDirectory:
         except UnreadableError as error:
             raise _broken(self.path, str(error)) from error
         if found is None:
-<<<<<<< HEAD
             self._check_new()
-=======
-            if (self.path / HISTORY).exists() or (self.path / RUN).exists():
-                raise _broken(self.path, "its state is gone")
->>>>>>> part-B
             return None
         state, notes = found
         for note in notes:
@@ -214,7 +192,7 @@ class RunDirectory:
 
     def _check_new(self) -> None:
         """Raises for a folder without a state that somebody has put something else in."""
-        for name, kind in ((_RUN, "Run"), (_HISTORY, "History")):
+        for name, kind in ((RUN, "Run"), (HISTORY, "History")):
             with contextlib.suppress(UnreadableError):
                 fields_in(read_text(self.path / name), kind)
                 raise _broken(self.path, "its state is gone")

@@ -33,6 +33,10 @@ RANKS = {
     "rate_records": 1.5,
     "search_records": 1.5,
     "check_records": 1.5,
+    "_curves": 1.2,
+    "_run_facts": 1.3,
+    "_advice": 1.4,
+    "diagnosis": 2,
     "_row_marks": 0,
     "_feature_findings": 2,
     "_label_findings": 2,
@@ -246,6 +250,7 @@ READERS = [
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
     *("_feature_findings", "_directions", "_run_folders", "_noise", "repeats"),
     *("_standings", "_comparison_words", "comparison"),
+    *("_curves", "_run_facts", "_advice", "diagnosis"),
 ]
 
 
