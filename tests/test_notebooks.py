@@ -226,7 +226,8 @@ def test_its_text_says_what_its_outputs_show(path):
 def test_its_first_cell_installs_the_package_where_it_is_absent(path):
     source = code_cells(read(path))[0].source
     tries = r"^try:\n    import kerastrain\b.*\n(    .+\n)*"
-    installs = r"except ImportError:\n    %pip install -q (kerastrain|\"kerastrain\[(search|sklearn)\]\")\n"
+    package = r"(kerastrain|\"kerastrain\[(search|sklearn)\]\")"
+    installs = rf"except ImportError:\n    %pip install -q {package}\n"
     assert re.search(tries + installs, source, flags=re.MULTILINE)
 
 
