@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kerastrain._checks import invalid, show
 
@@ -18,10 +19,14 @@ def new_axes(count: int) -> list[Axes]:
     # Here and not above, since pyplot chooses a backend, which drawing on given Axes doesn't need.
     import matplotlib.pyplot as plt
 
+    return axes_in(plt.figure(layout="constrained"), count)
+
+
+def axes_in(figure: Figure, count: int) -> list[Axes]:
+    """Divides a figure into so many panels, gives it the size for them, and returns their Axes."""
     columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
     rows = math.ceil(count / columns)
-    size = (max(6.4, 4.6 * columns), 3.5 * rows + 0.6)  # inches
-    figure = plt.figure(figsize=size, layout="constrained")
+    figure.set_size_inches(max(6.4, 4.6 * columns), 3.5 * rows + 0.6)
     axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)

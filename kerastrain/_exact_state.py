@@ -168,11 +168,13 @@ def _with_state(callbacks: Iterable[Any]) -> Iterator[tuple[str, Any]]:
 def kinds_with_state(callbacks: Iterable[Any]) -> list[str]:
     """Returns the names under which callbacks with a state are noted.
 
+    Those that only look, as a live plot does, are none that a run can't go on without.
+
     Example:
         >>> kinds_with_state([keras.callbacks.EarlyStopping(), keras.callbacks.TerminateOnNaN()])
         ['EarlyStopping 1']
     """
-    return [name for name, _ in _with_state(callbacks)]
+    return [name for name, it in _with_state(callbacks) if not getattr(it, "only_looks", False)]
 
 
 def _has_own_state(callback: Any) -> bool:

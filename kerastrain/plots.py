@@ -16,10 +16,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, given_axes, new_axes
+from kerastrain._axes import COLOURS, axes_in, given_axes, new_axes
 from kerastrain._checks import invalid, one_of, real_number, show
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
 
@@ -85,9 +86,35 @@ def plot_history(
         if ax is None
         else given_axes("plot_history", ax, names, panel="metric")
     )
-    for panel, panel_ax in zip(panels, axes, strict=True):
+    return _draw(axes, panels, own_figure=ax is None)
+
+
+def fill_figure(
+    figure: Figure,
+    history: History,
+    *,
+    metrics: _Names = None,
+    smooth: float = 0,
+    log: bool = False,
+) -> list[Axes]:
+    """Draws one run into a figure of the caller's, as `plot_history` does into one of its own.
+
+    Nobody but the caller holds such a figure: pyplot, which keeps a list of its own, isn't asked.
+
+    Example:
+        >>> figure = Figure(layout="constrained")
+        >>> axes = fill_figure(figure, History.of({"loss": [0.9], "r2": [0.1]}))
+        >>> [ax.get_ylabel() for ax in axes]
+        ['loss', 'r2']
+    """
+    panels = _history_curves([history], metrics, None, smooth, log)
+    return _draw(axes_in(figure, len(panels)), panels, own_figure=True)
+
+
+def _draw(axes: list[Axes], panels: list["_Panel"], *, own_figure: bool) -> list[Axes]:
+    for panel_ax, panel in zip(axes, panels, strict=True):
         _draw_panel(panel_ax, panel)
-    _draw_legend(axes, panels, own_figure=ax is None)
+    _draw_legend(axes, panels, own_figure=own_figure)
     return axes
 
 

@@ -62,6 +62,8 @@ RANKS = {
     "saving": 2.5,
     "datasets": 3,
     "callbacks": 3,
+    "_live_plot": 2.5,
+    "monitors": 0.5,
     "progress": 3,
     "batches": 2.3,
     "calls": 2.5,
