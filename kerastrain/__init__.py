@@ -5,8 +5,9 @@ takes from trained ones; `fit` (training) and `build_and_fit` (workflow) train t
 engine, fed by data and datasets, watched by callbacks and progress, at rates that schedules give
 and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep`
 (rate_records), a search a `SearchResult` (search_records), which plots, rate_plots and search_plots
-draw. `check` (checking) looks before training, and `prove_resume` (proofs) at whether a run in a
-folder (run) goes on to the bit. Everything takes and returns Keras's objects.
+draw; what a model gets wrong (mistakes) is for mistake_plots. `check` (checking) looks before
+training, and `prove_resume` (proofs) at whether a run in a folder (run) goes on to the bit.
+Everything takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
@@ -16,6 +17,8 @@ from kerastrain.check_records import Finding, Report
 from kerastrain.checking import check
 from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.lr_finder import lr_find
+from kerastrain.mistake_plots import plot_confusion, plot_residuals, plot_top_losses
+from kerastrain.mistake_records import Confusion, Residuals, TopLosses
 from kerastrain.models import build, list_models, register_model
 from kerastrain.plots import plot_history
 from kerastrain.proofs import ResumeProof, prove_resume
@@ -31,11 +34,12 @@ from kerastrain.workflow import Trained, build_and_fit
 
 # fmt: off
 __all__ = [
-    "BatchSizes", "Data", "Finding", "History", "LRSweep", "Report", "ResumeProof", "SearchResult",
-    "Trained", "build", "build_and_fit", "callbacks", "check", "compare_batch_sizes",
-    "compile_for_task", "fit", "list_datasets", "list_models", "load_dataset", "load_model",
-    "load_weights", "lr_find", "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule",
-    "plot_search", "prove_resume", "register_model", "save_model", "save_weights", "schedules",
+    "BatchSizes", "Confusion", "Data", "Finding", "History", "LRSweep", "Report", "Residuals",
+    "ResumeProof", "SearchResult", "TopLosses", "Trained", "build", "build_and_fit", "callbacks",
+    "check", "compare_batch_sizes", "compile_for_task", "fit", "list_datasets", "list_models",
+    "load_dataset", "load_model", "load_weights", "lr_find", "model_fn", "plot_confusion",
+    "plot_history", "plot_lr_sweep", "plot_residuals", "plot_schedule", "plot_search",
+    "plot_top_losses", "prove_resume", "register_model", "save_model", "save_weights", "schedules",
 ]
 # fmt: on
 

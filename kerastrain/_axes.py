@@ -24,13 +24,25 @@ def new_axes(count: int) -> list[Axes]:
 
 def axes_in(figure: Figure, count: int) -> list[Axes]:
     """Divides a figure into so many panels, gives it the size for them, and returns their Axes."""
-    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
-    rows = math.ceil(count / columns)
+    rows, columns = grid_of(count)
     figure.set_size_inches(max(6.4, 4.6 * columns), 3.5 * rows + 0.6)
     axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def grid_of(count: int) -> tuple[int, int]:
+    """Returns the rows and columns that so many panels stand in."""
+    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
+    return math.ceil(count / columns), columns
+
+
+def resize(axes: Sequence[Axes], width: float, height: float) -> None:
+    """Gives the figure of Axes from `new_axes` another size, in inches."""
+    figure = axes[0].get_figure()
+    if isinstance(figure, Figure):
+        figure.set_size_inches(width, height)
 
 
 def given_axes(

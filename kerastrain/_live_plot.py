@@ -167,7 +167,7 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         now = self._clock() - self._began
         self._first_epoch = self._first_epoch or now
         if self._budget.allows(now, whole=self._foreseen(now)):
-            self._draw(f"epoch {epoch + 1:,} of {self.epochs:,}")
+            self._draw(f"{epoch + 1:,} of {self.epochs:,} epochs")
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Draws the whole run."""

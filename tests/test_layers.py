@@ -64,6 +64,11 @@ RANKS = {
     "callbacks": 3,
     "_live_plot": 2.5,
     "monitors": 0.5,
+    "_fonts": 0,
+    "mistake_records": 1.5,
+    "_shown_rows": 2.5,
+    "mistakes": 3,
+    "mistake_plots": 4,
     "progress": 3,
     "batches": 2.3,
     "calls": 2.5,
@@ -236,7 +241,7 @@ KEEPERS = [
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
-    "_feature_findings",
+    *("_feature_findings", "_fonts", "mistake_records", "monitors"),
 ]
 
 
