@@ -130,7 +130,7 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     _epoch: list[int]
     _columns: dict[str, list[float]]
-    _drawn: int | None  # How many epochs the newest picture shows.
+    _is_checked: bool  # Whether there are such metrics.
     _first_epoch: float | None  # Seconds until its end.
     _before: float  # Seconds that the run had taken when it was broken off.
 
@@ -162,11 +162,12 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Takes the epoch in, and draws if there is time for it."""
         self._take(epoch, logs or {})
-        if self._drawn is None:
+        if not self._is_checked:
             self._check_names()
         now = self._clock() - self._began
         self._first_epoch = self._first_epoch or now
-        if self._budget.allows(now, whole=self._foreseen(now)):
+        is_last = epoch + 1 >= self.epochs  # Which is drawn in a moment anyway.
+        if not is_last and self._budget.allows(now, whole=self._foreseen(now)):
             self._draw(f"{epoch + 1:,} of {self.epochs:,} epochs")
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -174,16 +175,12 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self.finish()
 
     def finish(self) -> None:
-        """Draws what there is once more, if the run hasn't ended by itself; else does nothing."""
-        if not self._is_running:
-            return
-        self._is_running = False
-        if self._epoch and self._drawn != len(self._epoch):
-            count, epochs = len(self._epoch), self.epochs
-            self._draw(
-                f"{count:,} of {epochs:,} epochs" if count < epochs else f"{count:,} epochs",
-                is_last=True,
-            )
+        """Draws the last picture, unless that was done."""
+        is_due, self._is_running = self._is_running and bool(self._epoch), False
+        if is_due:
+            count, epochs = self._epoch[-1] + 1, self.epochs
+            of = f" of {epochs:,}" if count < epochs else ""
+            self._draw(f"{count:,}{of} epoch{'' if epochs == 1 else 's'}", is_last=True)
 
     def get_state(self) -> dict[str, Any]:
         """Returns the epochs so far, for a run that is broken off."""
@@ -218,7 +215,7 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def _start_afresh(self) -> None:
         self._epoch, self._columns = [], {}
-        self._drawn = self._first_epoch = None
+        self._first_epoch, self._is_checked = None, False
         self._budget = Budget(self.every)
         self._before, self._began = 0.0, self._clock()
 
@@ -233,12 +230,14 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._epoch.append(epoch)
 
     def _check_names(self) -> None:
-        """Raises at the first epoch's end where there is no such metric."""
+        """Raises at the first epoch's end where there is no such metric, and nothing to draw."""
+        is_running, self._is_running = self._is_running, False
         for name in self.metrics or ():
             if f"val_{name}" not in self._columns:
                 self._column_of(name, "metrics")
         if self.monitor is not None:
             self._column_of(self.monitor, "monitor")
+        self._is_running, self._is_checked = is_running, True
 
     def _column_of(self, name: str, argument: str) -> str:
         return known_monitor(name, self._columns, function="live_plot", argument=argument)
@@ -252,7 +251,6 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def _draw(self, caption: str, *, is_last: bool = False) -> None:
         began = self._clock()
-        self._drawn = len(self._epoch)
         caption = f"{caption}, {as_clock(self._before + began - self._began)}"
         png = self._picture(self._stopped() if is_last else self.history, caption)
         shows = in_notebook()

@@ -27,7 +27,7 @@ from kerastrain.mistake_records import NORMALIZE, Case, Confusion, Fit, Residual
 _MOST_NUMBERED = 20  # classes, beyond which numbers in the cells can't be read
 _MOST_TICKS = 20
 _LONGEST_NAME = 20  # signs
-_LINE = 78  # signs, of a text
+_LINE = 92  # signs, of a text
 _LINES = 3
 _BINS = 60
 
@@ -132,7 +132,7 @@ def plot_top_losses(
         >>> case = Case(7, 4.2, "positive", "negative", 0.98, "not bad at all")
         >>> (ax,) = plot_top_losses(TopLosses([case], "texts", rows=100, mean_loss=0.5))
         >>> [text.get_text() for text in ax.texts]
-        ['positive, taken for negative (98 %)', 'loss 4.2, row 7', 'not bad at all']
+        ['positive, predicted negative (98 %)', 'loss 4.2, row 7', 'not bad at all']
     """
     function = "plot_top_losses"
     options = {"count": count, "classes": classes, "shown": shown, "columns": columns}
@@ -140,11 +140,14 @@ def plot_top_losses(
         must = "be a compiled model or what `kerastrain.mistakes.top_losses` returns"
         raise invalid(function, "model", must, f"model={os.fspath(model)!r}", kind=TypeError)
     found: TopLosses = _found(function, model, x, y, options, TopLosses, mistakes.top_losses)
-    words = [_words(case) for case in found.cases]
-    font = font_for([*(case.verdict for case in found.cases), *words], function=function)
+    blocks = [_wrapped(_words(case)) for case in found.cases]
+    written = [
+        *(case.verdict for case in found.cases),
+        *(line for block in blocks for line in block),
+    ]
+    font = font_for(written, function=function)
     if found.kind == "pictures":
         return _draw_pictures(function, found, font, ax)
-    blocks = [_wrapped(font.legible(text)) for text in words]
     height = sum(map(len, blocks)) + 1.6 * len(blocks)  # in lines
     if ax is None:
         (panel,) = new_axes(1)
@@ -237,7 +240,9 @@ def _found(
 
 def _draw_cells(ax: Axes, values: np.ndarray, normalize: str | None) -> None:
     """Draws the cells from the background's colour to blue, rare confusions to be seen as well."""
-    colours = LinearSegmentedColormap.from_list("", [ax.get_facecolor(), COLOURS[0]])
+    ground = ax.get_facecolor()
+    blue = COLOURS[0] if _brightness(ground) > 0.5 else COLOURS[5]
+    colours = LinearSegmentedColormap.from_list("", [ground, blue])
     highest = 1.0 if normalize in ("true", "pred") else float(np.nanmax(values)) or 1.0
     image = ax.imshow(values, cmap=colours, norm=PowerNorm(0.5, vmin=0, vmax=highest))
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)
@@ -298,7 +303,7 @@ def _draw_pictures(function: str, found: TopLosses, font: Font, ax: Any) -> list
         panel.imshow(_in_range(case.shown), cmap="gray")
         panel.set_axis_off()
         sure = "" if case.probability is None else f" ({100 * case.probability:.0f} %)"
-        lines = (case.true, f"taken for {case.predicted}{sure}", f"loss {case.loss:.3g}")
+        lines = (case.true, f"predicted {case.predicted}{sure}", f"loss {case.loss:.3g}")
         title = "\n".join(map(font.legible, lines))
         panel.set_title(title, fontproperties=font.sized("small"))
     return axes
@@ -315,18 +320,20 @@ def _in_range(picture: np.ndarray) -> np.ndarray:
     return (picture - low) / ((high - low) or 1)
 
 
-def _words(case: Case) -> str:
-    """Returns what is written of a row, if anything."""
+def _words(case: Case) -> list[str]:
+    """Returns what is written of a row, if anything, in parts that stay together."""
     if isinstance(case.shown, np.ndarray):
-        return ""
-    return case.shown if isinstance(case.shown, str) else ",  ".join(map(str, case.shown))
+        return []
+    if isinstance(case.shown, str):
+        return case.shown.split()
+    return [f"{column}{',' * (column is not case.shown[-1])}" for column in case.shown]
 
 
-def _wrapped(text: str) -> list[str]:
-    """Returns the beginning of a text, in lines; Korean letters are twice as wide as Latin ones."""
+def _wrapped(words: Sequence[str]) -> list[str]:
+    """Returns the first words, in lines; Korean letters are twice as wide as Latin ones."""
     lines, width = [""], 0
-    for word in text.split():
-        wide = sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in word)
+    for word in (piece for word in words for piece in _pieces(word)):
+        wide = _width(word)
         if width and width + 1 + wide > _LINE:
             if len(lines) == _LINES:
                 lines[-1] += " …"
@@ -336,6 +343,20 @@ def _wrapped(text: str) -> list[str]:
         lines[-1] += f" {word}" if width else word
         width += wide + (width > 0)
     return lines
+
+
+def _pieces(word: str) -> list[str]:
+    """Returns a word, cut where it is longer than a line, as an address is, or Chinese."""
+    pieces = [""]
+    for sign in word:
+        if _width(pieces[-1]) + _width(sign) > _LINE:
+            pieces.append("")
+        pieces[-1] += sign
+    return pieces
+
+
+def _width(text: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
 
 
 def _draw_texts(
@@ -350,7 +371,7 @@ def _draw_texts(
         ax.text(0, top, font.legible(case.verdict), color=COLOURS[3], **look)
         ax.text(1, top, f"loss {case.loss:.3g}, row {case.row:,}", ha="right", **look)
         for number, line in enumerate(lines):
-            ax.text(0, top + 1 + number, line, **look)
+            ax.text(0, top + 1 + number, font.legible(line), **look)
         top += len(lines) + 1.6
 
 
@@ -359,7 +380,7 @@ def _draw_predicted(ax: Axes, found: Residuals, name: str, colour: str) -> None:
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     ink = matplotlib.rcParams["text.color"]
     ax.plot(ends, ends, color=ink, linewidth=1, linestyle="--", alpha=0.6, label="right")
-    alpha = float(np.interp(len(true), [50, 500, 5_000], [0.9, 0.5, 0.2]))
+    alpha = float(np.interp(len(true), [50, 500, 5_000], [0.9, 0.5, 0.3]))
     points: dict[str, Any] = {"linestyle": "none", "marker": ".", "markeredgewidth": 0}
     ax.plot(true, predicted, color=colour, alpha=alpha, label=name, rasterized=True, **points)
     _say(ax, f"R² {found.fits[name].r2:.3g}")
@@ -370,8 +391,8 @@ def _draw_residuals(ax: Axes, left: np.ndarray, fit: Fit, colour: str) -> None:
     ax.stairs(counts, edges, fill=True, color=colour, alpha=0.75)
     ink = matplotlib.rcParams["text.color"]
     ax.axvline(0, color=ink, linewidth=1, linestyle="--", alpha=0.6)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _say(ax, f"mean {fit.mean:.3g}\nspread {fit.spread:.3g}\nsize {fit.mae:.3g}")
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    _say(ax, f"mean {fit.mean:.3g}\nspread {fit.spread:.3g}\nmae {fit.mae:.3g}")
 
 
 def _say(ax: Axes, text: str) -> None:

@@ -196,18 +196,20 @@ class Case:
 
     @property
     def verdict(self) -> str:
-        """What it is and what it was taken for, in one line."""
+        """What it is and what the model says, in one line."""
         sure = "" if self.probability is None else f" ({100 * self.probability:.0f} %)"
-        return f"{self.true}, taken for {self.predicted}{sure}"
+        return f"{self.true}, predicted {self.predicted}{sure}"
+
+    @property
+    def summary(self) -> str:
+        """What is shown, in at most 80 signs."""
+        if isinstance(self.shown, np.ndarray):
+            return show(self.shown)
+        text = self.shown if isinstance(self.shown, str) else ", ".join(map(str, self.shown))
+        return text if len(text) <= 80 else f"{text[:77]}..."
 
     def __str__(self) -> str:
-        shown = self.shown
-        if isinstance(shown, np.ndarray):
-            what = show(shown)
-        else:
-            what = shown if isinstance(shown, str) else ", ".join(map(str, shown))
-            what = what if len(what) <= 80 else f"{what[:77]}..."
-        return f"row {self.row:,}: loss {self.loss:.4g}, {self.verdict}: {what}"
+        return f"row {self.row:,}: loss {self.loss:.4g}, {self.verdict}: {self.summary}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -224,7 +226,7 @@ class TopLosses:
         >>> case = Case(7, 4.2, "positive", "negative", 0.98, "not bad at all")
         >>> print(TopLosses([case], "texts", rows=100, mean_loss=0.5))
         1 of 100 rows, whose mean loss is 0.5:
-        row 7: loss 4.2, positive, taken for negative (98 %): not bad at all
+        row 7: loss 4.2, positive, predicted negative (98 %): not bad at all
     """
 
     cases: list[Case]
@@ -243,12 +245,12 @@ class TopLosses:
 
     def _repr_html_(self) -> str:
         """A table for a notebook."""
-        header = ["row", "loss", "is", "taken for", "probability", "what"]
+        header = ["row", "loss", "is", "predicted", "probability", "what"]
         cells = [
             [
                 *(f"{case.row:,}", f"{case.loss:.4g}", case.true, case.predicted),
                 "" if case.probability is None else f"{case.probability:.2f}",
-                "a picture" if self.kind == "pictures" else str(case).split(": ", 2)[2],
+                "a picture" if self.kind == "pictures" else case.summary,
             ]
             for case in self.cases
         ]

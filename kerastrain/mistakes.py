@@ -150,7 +150,7 @@ def top_losses(
         >>> model.compile("sgd", "mse")
         >>> print(top_losses(model, [[1.0], [2.0]], [2.5, 7.0], count=1))
         1 of 2 rows, whose mean loss is 4.625:
-        row 1: loss 9, 7, taken for 4: column 0 2 (+1.0 sd)
+        row 1: loss 9, 7, predicted 4: column 0 2 (+1.0 sd)
     """
     count = whole_number(function, "count", count, least=1)
     asks = _Asked(function, model, classes)
@@ -244,10 +244,10 @@ class _Asked:
         name, units = self._loss.name, outputs.shape[1]
         activation = self._head.activation if self._head else ""
         if "categorical" in name or activation == "softmax":
-            return units > 1
+            return bool(units > 1)
         if name.startswith("binary_") or activation == "sigmoid":
             is_number = name.startswith(("mean_", "huber", "log_cosh"))
-            return units == 1 and (not is_number or set(np.unique(y)) <= {0, 1})
+            return bool(units == 1 and (not is_number or np.isin(y, (0, 1)).all()))
         # A loss of the user's own, with labels that are one whole number a row.
         is_own = name not in dir(keras.losses)
         return bool(is_own and units > 1 and y.size == len(y) and (y == np.round(y)).all())
