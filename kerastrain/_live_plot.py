@@ -27,10 +27,12 @@ from kerastrain.plots import fill_figure
 from kerastrain.records import History
 from kerastrain.surfaces import in_notebook
 
-SHARE = 0.02
-"""The part of a run's time that its pictures may take."""
+SHARE = 0.015
+"""The part of a run's time that its pictures are to take: the promise is 2 %, and one picture may
+turn out to be dearer than the one before."""
 
-_FIRST_COST = 0.5  # s, that a picture is taken to cost before one was drawn
+_LEAST_COST = 0.2  # s, that a picture is taken to cost before anything was drawn
+_TRIALS = 5  # times what a trial costs, empty Axes, a picture does
 
 
 @dataclasses.dataclass
@@ -50,16 +52,16 @@ class Budget:
 
     Example:
         >>> budget = Budget(every=1.0)
-        >>> budget.allows(10.0, whole=40.0), budget.allows(10.0, whole=60.0)
+        >>> budget.allows(10.0, whole=26.0), budget.allows(10.0, whole=27.0)
         (False, True)
         >>> budget.drew(0.2, at=10.2)
-        >>> budget.allows(29.9, whole=60.0), budget.allows(30.1, whole=60.0)
+        >>> budget.allows(39.9, whole=60.0), budget.allows(40.1, whole=60.0)
         (False, True)
     """
 
     every: float
     spent: float = 0.0
-    cost: float = _FIRST_COST
+    cost: float = _LEAST_COST
     last: float | None = None
 
     def allows(self, elapsed: float, *, whole: float) -> bool:
@@ -73,6 +75,11 @@ class Budget:
             return False
         income = max(elapsed, whole) if self.last is None else elapsed
         return self.spent + 2 * self.cost <= SHARE * income
+
+    def tried(self, seconds: float) -> None:
+        """Counts a trial that took so many seconds, and tells from it what a picture costs here."""
+        self.spent += seconds
+        self.cost = max(self.cost, _TRIALS * seconds)
 
     def drew(self, seconds: float, *, at: float) -> None:
         """Counts a picture that took so many seconds, and was there at a time of the run."""
@@ -167,7 +174,7 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         now = self._clock() - self._began
         self._first_epoch = self._first_epoch or now
         is_last = epoch + 1 >= self.epochs  # Which is drawn in a moment anyway.
-        if not is_last and self._budget.allows(now, whole=self._foreseen(now)):
+        if not is_last and self._may_draw(now, self._foreseen(now)):
             self._draw(f"{epoch + 1:,} of {self.epochs:,} epochs")
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -242,6 +249,14 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def _column_of(self, name: str, argument: str) -> str:
         return known_monitor(name, self._columns, function="live_plot", argument=argument)
 
+    def _may_draw(self, now: float, whole: float) -> bool:
+        """Tells whether there is time for a picture; before the first, tries what one costs."""
+        allows = self._budget.allows(now, whole=whole)
+        if not allows or self._budget.spent:
+            return allows
+        self._budget.tried(_seconds_of_a_trial(self._clock))
+        return self._budget.allows(now, whole=whole)
+
     def _foreseen(self, now: float) -> float:
         """Returns how long the run will take, by its epochs after the first, which compiles too."""
         to_go = self.epochs - self._epoch[-1] - 1
@@ -289,6 +304,15 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
                 self._is_lost = True
                 words = f"`live_plot`: {path} can't be written ({error.strerror or error})."
                 warnings.warn(words, stacklevel=2)
+
+
+def _seconds_of_a_trial(clock: Callable[[], float]) -> float:
+    """Draws empty Axes, which brings Matplotlib's fonts into memory too."""
+    began = clock()
+    figure = Figure()
+    figure.add_subplot()
+    figure.savefig(io.BytesIO(), format="png")
+    return clock() - began
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 data. Nothing here shows a figure or changes Matplotlib's settings.
 """
 
+import itertools
 import math
 import os
 import unicodedata
@@ -332,7 +333,7 @@ def _words(case: Case) -> list[str]:
 def _wrapped(words: Sequence[str]) -> list[str]:
     """Returns the first words, in lines; Korean letters are twice as wide as Latin ones."""
     lines, width = [""], 0
-    for word in (piece for word in words for piece in _pieces(word)):
+    for word in itertools.chain.from_iterable(map(_pieces, words)):
         wide = _width(word)
         if width and width + 1 + wide > _LINE:
             if len(lines) == _LINES:

@@ -74,13 +74,34 @@ def test_pictures_take_their_share_of_the_time_and_no_more():
         if budget.allows(clock, whole=600):
             clock += 0.2
             budget.drew(0.2, at=clock)
-            assert budget.spent <= 0.02 * max(clock, 25)
-    assert budget.spent + 0.2 == pytest.approx(0.02 * 600, abs=0.2)  # The last one is paid for.
+            assert budget.spent <= 0.015 * max(clock, 25)
+    assert budget.spent + 0.2 == pytest.approx(0.015 * 600, abs=0.2)  # The last one is paid for.
 
 
 def test_a_run_that_cannot_pay_for_two_pictures_has_the_last_one_alone():
     budget = Budget(every=0.0)
-    assert not any(budget.allows(float(second), whole=49.0) for second in range(49))
+    assert not any(budget.allows(float(second), whole=26.0) for second in range(26))
+
+
+def test_a_trial_tells_that_pictures_are_dear_here():
+    budget = Budget(every=0.0)
+    assert budget.allows(1.0, whole=60.0)
+    budget.tried(0.1)
+    assert (budget.spent, budget.cost) == (0.1, 0.5)
+    assert [budget.allows(1.0, whole=whole) for whole in (73.0, 74.0)] == [False, True]
+
+
+def test_what_is_no_bargain_after_a_trial_waits(monkeypatch, tmp_path):
+    trials = []
+    monkeypatch.setattr(_live_plot, "_seconds_of_a_trial", lambda clock: trials.append(1) or 9.0)
+    live = live_plot(tmp_path / "live.png", every=0)
+    live._clock = clock = Clock()
+    live.set_params({"epochs": 100})
+    live.on_train_begin()
+    for epoch in range(99):
+        clock.now += 1.0
+        live.on_epoch_end(epoch, {"loss": 1.0})
+    assert (trials, live.budget.last) == ([1], None)
 
 
 def test_pictures_that_cost_nothing_come_as_often_as_asked_for():
