@@ -18,7 +18,6 @@ from kerastrain.sources import Source
 from kerastrain.state import has_finite_weights
 
 _BETWEEN_LOOKS = 0.1  # s, at the loss
-_BETWEEN_SEARCHES = 1.0  # s, of the weights: relu hides NaN from the loss
 
 
 class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
@@ -44,14 +43,18 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         self._source = source
         self._best, self._lost = best, lost
         self._first: list[Any] | None = None
+        self._has_begun = False
         self.epoch, self._looked = 0, 0.0
-        self._searched = time.perf_counter()
         self._start = time.perf_counter()
         self.lost_to_nan = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Keeps the weights that a run is left with which is lost before it has a best epoch."""
-        self._first = self.model.get_weights()
+        """Keeps the weights that a run is left with which is lost before it has a best epoch.
+
+        Once: a run that goes back begins to train again, with the weights that were lost.
+        """
+        if not self._has_begun:
+            self._first, self._has_begun = self.model.get_weights(), True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Gives the data this epoch's order, and starts the clock."""
@@ -75,7 +78,8 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         if rate is not None:
             logs["learning_rate"] = rate
         logs["seconds"] = time.perf_counter() - self._start
-        self._look(logs, also_hidden=time.perf_counter() - self._searched > _BETWEEN_SEARCHES)
+        # Each time, or an epoch of NaN that relu hides from the loss might become the best.
+        self._look(logs, also_hidden=True)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Looks at the weights once more, since relu hides NaN from the loss; then restores."""
@@ -85,12 +89,13 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.set_weights(self._first)
 
     def get_state(self) -> dict[str, Any]:
-        """Returns how long the epoch has taken so far."""
-        return {"seconds": time.perf_counter() - self._start}
+        """Returns how long the epoch has taken so far, and what the run began with."""
+        return {"seconds": time.perf_counter() - self._start, "first": self._first}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on with it."""
         self._start = time.perf_counter() - state["seconds"]
+        self._first = state.get("first", self._first)
 
     def stopped(self) -> str:
         """Says why the run ended before its last epoch."""
@@ -100,7 +105,6 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         losses = (float(logs[name]) for name in ("loss", "val_loss") if name in logs)
         if self.lost_to_nan or (all(math.isfinite(loss) for loss in losses) and not also_hidden):
             return
-        self._searched = time.perf_counter()
         if self._weights_are_lost():
             # No later step can mend a weight that is NaN; a loss alone may recover.
             self._lost(self.epoch)
@@ -179,6 +183,11 @@ class Account:
         """Says why the run ended before its last epoch."""
         return self._facts.stopped()
 
+    def tell(self, note: str) -> None:
+        """Notes what has happened, unless that stands there."""
+        if note not in " ".join(self.notes):
+            self.notes.append(note)
+
     def catch_up(self) -> None:
         """Takes in what an interruption left undone."""
         self._best.catch_up(self._record)
@@ -216,6 +225,7 @@ class Best:
     ) -> None:
         self._stopper = stopper
         self.watcher = watcher
+        self._closed_with: dict[str, Any] | None = None
 
     @property
     def monitor(self) -> str:
@@ -235,6 +245,8 @@ class Best:
         """Lets no later epoch be the best: a model of NaN has an accuracy all the same."""
         if isinstance(self._stopper, _Stopper):
             self._stopper.is_closed = True
+        else:
+            self._closed_with = noted_by_keras(self._stopper)
 
     def catch_up(self, record: Recorder) -> None:
         """Looks at an epoch that has ended, but whose end something else interrupted."""
@@ -243,6 +255,8 @@ class Best:
 
     def restore(self) -> None:
         """Gives the model its best weights, where the stopper is to restore them."""
+        # Keras's own has looked at the epoch that was lost, all the same.
+        vars(self._stopper).update(self._closed_with or {})
         keras.callbacks.EarlyStopping.on_train_end(self._stopper)
 
     @property
