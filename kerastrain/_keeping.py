@@ -17,12 +17,11 @@ from kerastrain._checks import invalid, one_of, real_number
 from kerastrain._configurations import configuration_of, described_data
 from kerastrain._course import Course
 from kerastrain._endings import Endings, Interrupts, LostToNanError
-from kerastrain._exact_state import check_variables, facts_of, kinds_with_state
+from kerastrain._exact_state import check_known, check_variables, facts_of, kinds_with_state
 from kerastrain._keeper import Keeper
-from kerastrain._kernels import build_metrics
 from kerastrain._optimizers import iterations_of
+from kerastrain._own_steps import OwnState, own_state_of
 from kerastrain.engine import Execution
-from kerastrain.loops import make_variables_of_step
 from kerastrain.records import History
 from kerastrain.run import RunDirectory, opened
 from kerastrain.sources import Source
@@ -58,6 +57,7 @@ class Keeping:
         self._keeper: Keeper | None = None
         self._course: Course | None = None
         self._best: BestState | None = None
+        self._own = OwnState()
 
     @property
     def seed(self) -> int | None:
@@ -97,12 +97,14 @@ class Keeping:
         arguments: Mapping[str, Any],
     ) -> None:
         """Holds the run against what it began with; puts the count of steps to where that was."""
-        if self._directory is None:
+        if self._directory is None and not self._rolls_back:
             return
         # Else Keras would look at a batch to build them, in the first process and not in the next.
-        batch = next(iter(source.probe))
-        make_variables_of_step(model, batch)
-        build_metrics(model, batch)
+        self._own = own_state_of(model, next(iter(source.probe)))
+        if self._directory is None:
+            return
+        self._own.check_can_be_saved()
+        check_known(callbacks)
         described = {**arguments, "seed": seed, "callbacks": kinds_with_state(callbacks)}
         configuration = configuration_of(model, source.parts, described)
         steps = iterations_of(model.optimizer)
@@ -135,10 +137,11 @@ class Keeping:
         """Returns the callbacks that keep the run and end it, to come behind all others."""
         if self._directory is None and self._deadline is None and not self._rolls_back:
             return []
+        self._tell(account)
         with_state = list(callbacks)
-        self._course = course = Course(source, with_state)
+        self._course = course = Course(source, with_state, self._own.variables)
         if self._state is not None:
-            check_variables(self._state, model)
+            check_variables(self._state, model, self._own.variables)
             course.go_on_from(self._state)
         self._best = BestState(course, best, list(callbacks))
         with_state.append(self._best)
@@ -188,6 +191,16 @@ class Keeping:
         """Leaves the best model and the whole history."""
         if self._keeper is not None:
             self._keeper.close(history)
+
+    def _tell(self, account: Account) -> None:
+        """Tells what the run has told before, and why it can't go on to the bit, if it can't."""
+        if before := self._facts.get("note"):
+            account.notes.append(str(before))
+        why = self._own.why_inexact
+        if self._directory is not None and why:
+            line = f"a run that goes on won't be the same to the bit: {why}"
+            self.notes.append(line)
+            account.tell(f"{line[0].upper()}{line[1:]}.")
 
     def _check_epochs(self, epochs: int) -> None:
         done = int(self._facts["epoch"])
