@@ -57,7 +57,7 @@ class Keeping:
         self._keeper: Keeper | None = None
         self._course: Course | None = None
         self._best: BestState | None = None
-        self._own = OwnState()
+        self._own, self._is_training = OwnState(), False
 
     @property
     def seed(self) -> int | None:
@@ -164,8 +164,12 @@ class Keeping:
         """Holds Ctrl-C back in the block, where there is a run to be saved first."""
         if self._course is not None:
             self._course.execution = execution
-        with self._interrupts.held() if self._directory else contextlib.nullcontext():
-            yield
+        self._is_training = True
+        try:
+            with self._interrupts.held() if self._directory else contextlib.nullcontext():
+                yield
+        finally:
+            self._is_training = False
 
     @property
     def is_left_at_once(self) -> bool:
@@ -174,7 +178,8 @@ class Keeping:
 
     def lost(self, epoch: int) -> None:
         """Raises where a run whose weights are lost goes back, and doesn't end."""
-        if self._rolls_back and self._best is not None and self._best.can_go_back:
+        can = self._is_training and self._best is not None and self._best.can_go_back
+        if self._rolls_back and can:
             raise LostToNanError(epoch)
 
     def go_back(self, epoch: int) -> str:

@@ -93,10 +93,14 @@ def _optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     return ([] if own is None else [own]) + others
 
 
-def has_finite_weights(model: keras.Model) -> bool:
+def has_finite_weights(model: keras.Model, taken: list[np.ndarray] | None = None) -> bool:
     """Tells whether no weight that is trained is NaN or infinite; no later step can mend one.
 
     Others may be infinite by design, as a mask is.
+
+    Args:
+        model: The model.
+        taken: What its `get_weights()` has returned, if those are to be looked at.
 
     Example:
         >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
@@ -104,9 +108,11 @@ def has_finite_weights(model: keras.Model) -> bool:
         >>> has_finite_weights(model)
         False
     """
-    # It is asked after every epoch, of which a small model has hundreds a second: reading a
-    # variable by its own method takes half as long as Keras's conversion.
-    weights = (np.asarray(variable.value.value()) for variable in model.trainable_variables)
+    if taken is None:
+        weights = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    else:
+        pairs = zip(taken, model.weights, strict=True)
+        weights = [weight for weight, variable in pairs if variable.trainable]
     return all(np.isfinite(weight).all() for weight in weights)
 
 
