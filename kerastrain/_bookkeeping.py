@@ -227,8 +227,8 @@ class Account:
         return self._facts.stopped()
 
     def tell(self, note: str) -> None:
-        """Notes what has happened, unless that stands there."""
-        if note not in " ".join(self.notes):
+        """Notes what is so, unless a note stands there that is alike up to its colon."""
+        if note.partition(":")[0] not in " ".join(self.notes):
             self.notes.append(note)
 
     def catch_up(self) -> None:
