@@ -7,7 +7,7 @@ import keras
 
 from kerastrain._bookkeeping import Best
 from kerastrain._course import Course
-from kerastrain._exact_state import state_of
+from kerastrain._exact_state import state_of, whole_facts_of
 from kerastrain._optimizers import as_given, variable_rate_of
 from kerastrain._state_files import State
 
@@ -39,7 +39,9 @@ class BestState(keras.callbacks.Callback):  # type: ignore[misc]
     def get_state(self) -> dict[str, Any]:
         """Returns it, for the state of another epoch."""
         assert self.state is not None
-        facts, arrays = self.state.facts, self.state.arrays
+        # With its arrays in their places, since the other state has some of the same names.
+        facts = whole_facts_of(self.state)
+        arrays = {k: array for k, array in self.state.arrays.items() if k[:1] != "/"}
         return {"count": self._count, "epoch": self.epoch, "facts": facts, "arrays": arrays}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -75,4 +77,5 @@ class BestState(keras.callbacks.Callback):  # type: ignore[misc]
         return f"back to {where}, with a rate of {half:g}"
 
     def _keep(self) -> None:
-        self.state = state_of(self.model, self._callbacks, self._course.facts)
+        course = self._course
+        self.state = state_of(self.model, self._callbacks, course.facts, course.others)

@@ -34,6 +34,7 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
     Attributes:
         lost_to_nan: Whether they are.
         epoch: The epoch.
+        noted_before: What was noted of the best epoch, when this one had ended.
     """
 
     sees_groups = True
@@ -45,14 +46,20 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         self._source = source
         self._best, self._lost = best, lost
         self._first: list[Any] | None = None
+        self._has_begun = False
         self.epoch, self._looked = 0, 0.0
         self._searched = time.perf_counter()
         self._start = time.perf_counter()
         self.lost_to_nan = False
+        self.noted_before: dict[str, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Keeps the weights that a run is left with which is lost before it has a best epoch."""
-        self._first = self.model.get_weights()
+        """Keeps the weights that a run is left with which is lost before it has a best epoch.
+
+        Once: a run that goes back begins to train again, with the weights that were lost.
+        """
+        if not self._has_begun:
+            self._first, self._has_begun = self.model.get_weights(), True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Gives the data this epoch's order, and starts the clock."""
@@ -76,22 +83,25 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         if rate is not None:
             logs["learning_rate"] = rate
         logs["seconds"] = time.perf_counter() - self._start
+        self.noted_before = self._best.noted
         self._look(logs, also_hidden=time.perf_counter() - self._searched > _BETWEEN_SEARCHES)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Looks at the weights once more, since relu hides NaN from the loss; then restores."""
-        self.lost_to_nan = self.lost_to_nan or self._weights_are_lost()
+        if not (self.lost_to_nan or has_finite_weights(self.model)):
+            self.lose()
         self._best.restore()
         if self.lost_to_nan and self._best.epoch is None and self._first is not None:
             self.model.set_weights(self._first)
 
     def get_state(self) -> dict[str, Any]:
-        """Returns how long the epoch has taken so far."""
-        return {"seconds": time.perf_counter() - self._start}
+        """Returns how long the epoch has taken so far, and what the run began with."""
+        return {"seconds": time.perf_counter() - self._start, "first": self._first}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on with it."""
         self._start = time.perf_counter() - state["seconds"]
+        self._first = state.get("first", self._first)
 
     def stopped(self) -> str:
         """Says why the run ended before its last epoch."""
@@ -102,14 +112,44 @@ class EpochFacts(keras.callbacks.Callback):  # type: ignore[misc]
         if self.lost_to_nan or (all(math.isfinite(loss) for loss in losses) and not also_hidden):
             return
         self._searched = time.perf_counter()
-        if self._weights_are_lost():
-            # No later step can mend a weight that is NaN; a loss alone may recover.
-            self._lost(self.epoch)
-            self._best.close()
-            self.lost_to_nan = self.model.stop_training = True
+        if not has_finite_weights(self.model):
+            self.lose()
 
-    def _weights_are_lost(self) -> bool:
-        return not has_finite_weights(self.model)
+    def lose(self) -> None:
+        """Ends a run whose weights are lost: no later step can mend one, while a loss may recover.
+
+        Raises:
+            LostToNanError: If the run goes back instead.
+        """
+        self._lost(self.epoch)
+        self._best.close()
+        self.lost_to_nan = self.model.stop_training = True
+
+
+class SoundBest(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets no epoch be the best whose weights are lost, though relu may hide that from its loss.
+
+    It comes behind what chooses the best, whose copy of the weights it looks at: to read them once
+    more takes a small model a twentieth of an epoch.
+
+    Args:
+        facts: Told of it.
+        best: The best epoch.
+    """
+
+    def __init__(self, facts: EpochFacts, best: "Best") -> None:
+        super().__init__()
+        self._facts, self._best = facts, best
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes the choice back, and ends the run or has it go back."""
+        is_known = self._facts.lost_to_nan
+        if self._best.epoch != epoch:
+            return
+        if is_known or not has_finite_weights(self.model, self._best.weights):
+            self._best.take_back(self._facts.noted_before)
+            if not is_known:
+                self._facts.lose()
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
@@ -158,6 +198,7 @@ class Account:
 
     Attributes:
         callbacks: Those that note it, to come before all others.
+        sound: One more, to come behind what chooses the best epoch.
         execution: How the steps are executed; set before training.
         settings: What is trained, and how; likewise.
         chance: What the best constant answer would measure; likewise.
@@ -170,6 +211,7 @@ class Account:
         self._facts, self._record = EpochFacts(source, best, lost), Recorder()
         self._best, self._seed = best, seed
         self.callbacks = [self._facts, self._record]
+        self.sound = SoundBest(self._facts, best)
         self.execution: Execution | None = None
         self.settings: dict[str, Any] = {}
         self.chance: dict[str, float] = {}
@@ -180,9 +222,19 @@ class Account:
         """The epoch in which the weights were lost to NaN; `None` as long as they aren't."""
         return self._facts.epoch if self._facts.lost_to_nan else None
 
+    @property
+    def last_logs(self) -> dict[str, Any]:
+        """Those of the last epoch that has ended."""
+        return self._record.logs[-1] if self._record.logs else {}
+
     def stopped(self) -> str:
         """Says why the run ended before its last epoch."""
         return self._facts.stopped()
+
+    def tell(self, note: str) -> None:
+        """Notes what is so, unless a note stands there that is alike up to its colon."""
+        if note.partition(":")[0] not in " ".join(self.notes):
+            self.notes.append(note)
 
     def catch_up(self) -> None:
         """Takes in what an interruption left undone."""
@@ -239,6 +291,20 @@ class Best:
     def epoch(self) -> int | None:
         """The best epoch so far, or `None` as long as there is none."""
         return None if self._value is None else int(self._stopper.best_epoch)
+
+    @property
+    def weights(self) -> list[np.ndarray] | None:
+        """Those of the best epoch, if they are kept."""
+        return getattr(self._stopper, "best_weights", None)
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """What the stopper has noted of the epochs."""
+        return noted_by_keras(self._stopper)
+
+    def take_back(self, noted: dict[str, Any]) -> None:
+        """Forgets what was noted since; but a monitor that has been found is found."""
+        vars(self._stopper).update(noted | {"monitor": self.monitor})
 
     def so_far(self) -> tuple[str, int, float] | None:
         """Returns the monitor, its best epoch and its value there, or `None`."""

@@ -26,21 +26,29 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         source: The run's data.
         callbacks: All callbacks that have a state.
+        others: What else than the model's variables a training step may change.
 
     Attributes:
         epoch: The epoch that is to be trained, or is being trained.
         batch: How many of its batches have been trained on.
         logs: What Keras had logged by then.
         execution: How the steps are executed; set before training.
+        others: As given.
         is_over: Whether there is nothing left to train, as the state says.
     """
 
     sees_groups = True
     execution: Execution
 
-    def __init__(self, source: Source, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        callbacks: Sequence[keras.callbacks.Callback],
+        others: Sequence[Any] = (),
+    ) -> None:
         super().__init__()
         self._source, self._callbacks = source, callbacks
+        self.others = others
         self.epoch = self.batch = 0
         self.logs: dict[str, Any] = {}
         self.is_over = False
@@ -124,7 +132,7 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _put_back(self) -> None:
         assert self._state is not None
-        put_back(self._state, self.model, self._callbacks)
+        put_back(self._state, self.model, self._callbacks, self.others)
         self._state = None
         self.model.stop_training = self.is_over
         self._then()

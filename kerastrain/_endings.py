@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -65,6 +65,24 @@ class Interrupts:
             self.is_urgent = True
             raise KeyboardInterrupt
         self.is_asked = True
+
+
+def end_as_keras_does(
+    model: keras.Model, callbacks: Sequence[Any], logs: Mapping[str, Any]
+) -> None:
+    """Ends a training that was broken off, after which Keras ends nothing.
+
+    Args:
+        model: The model, which gets the averages of an optimizer that keeps them.
+        callbacks: Those that are to hear of it.
+        logs: The last epoch's.
+    """
+    # Where a SwapEMAWeights has exchanged them, the model has them already.
+    is_swapped = any(getattr(callback, "_ema_weights_in_model", False) for callback in callbacks)
+    if model.optimizer.built and not is_swapped:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    for callback in callbacks:
+        callback.on_train_end(dict(logs))
 
 
 class Endings(keras.callbacks.Callback):  # type: ignore[misc]

@@ -8,15 +8,18 @@ import contextlib
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from kerastrain._checks import invalid, show
 from kerastrain._state_files import State
+from kerastrain.state import step_variables
 
 _ARRAY = "kerastrain.array"  # What stands in the facts in an array's place.
+
+_Known: TypeAlias = dict[int, tuple[str, np.ndarray]]  # By identity: names, and what keeps it.
 
 _NOTED = {
     "EarlyStopping": ("monitor", "wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
@@ -30,6 +33,7 @@ _NOTED = {
         *("_global_train_batch", "_global_test_batch", "_previous_epoch_iterations"),
         "_train_accumulated_time",
     ),
+    "SwapEMAWeights": ("_ema_weights_in_model",),
 }
 """What Keras's callbacks note, and would forget, by class."""
 
@@ -51,9 +55,18 @@ _SET = {
 }
 """How they were made, where what they have noted would mean something else otherwise."""
 
+_FORGETTING_NOTHING = {
+    *("Callback", "History", "LambdaCallback", "LearningRateScheduler", "ProgbarLogger"),
+    *("RemoteMonitor", "TerminateOnNaN"),
+}
+"""Those that have nothing to note."""
+
 
 def state_of(
-    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], facts: Mapping[str, Any]
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    facts: Mapping[str, Any],
+    others: Sequence[Any] = (),
 ) -> State:
     """Takes down a run.
 
@@ -61,11 +74,13 @@ def state_of(
         model: The compiled model.
         callbacks: All callbacks, whose state is taken down where they have one.
         facts: What else to note: numbers, strings, arrays, and lists and dicts of them.
+        others: What else a training step may change; see `step_variables`.
     """
     arrays: dict[str, np.ndarray] = {}
     # First the variables, under names of their own.
-    for name, variable in _variables(model):
+    for name, variable in step_variables(model, others):
         arrays[name] = as_array(variable)
+        arrays[name].flags.writeable = False
     version, internal, gauss = random.getstate()
     whole = {
         "facts": dict(facts),
@@ -74,7 +89,12 @@ def state_of(
         "python": [version, np.array(internal), gauss],
         "numpy": np.random.get_state(legacy=False),
     }
-    return State(_packed(whole, "", arrays), arrays)
+    return State(_packed(whole, "", arrays, {}), arrays)
+
+
+def whole_facts_of(state: State) -> dict[str, Any]:
+    """Returns all of a state that isn't a variable, with the arrays in their places."""
+    return dict(_unpacked(state.facts, state.arrays))
 
 
 def facts_of(state: State) -> dict[str, Any]:
@@ -89,7 +109,10 @@ def facts_of(state: State) -> dict[str, Any]:
 
 
 def put_back(
-    state: State, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
+    state: State,
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    others: Sequence[Any] = (),
 ) -> None:
     """Puts everything back as it was; of the facts the caller makes what it likes.
 
@@ -97,17 +120,20 @@ def put_back(
         state: What `state_of` returned.
         model: A model that was built and compiled alike.
         callbacks: All callbacks, of the same kinds in the same order.
+        others: What else a training step may change.
 
     Raises:
         ValueError: If a variable isn't the one that was taken down; names the first.
     """
-    check_variables(state, model, whole=True)
-    for name, variable in _variables(model):
+    check_variables(state, model, others, whole=True)
+    for name, variable in step_variables(model, others):
         variable.assign(state.arrays[name])
     for name, callback in _with_state(callbacks):
         if name in state.facts["callbacks"]:
             with _of_a_whole_state(name):
-                _note(callback, _unpacked(state.facts["callbacks"][name], state.arrays))
+                # A copy, which it may change in place.
+                noted = _unpacked(state.facts["callbacks"][name], state.arrays)
+                _note(callback, _copied(noted))
     with _of_a_whole_state("the generators"):
         version, internal, gauss = _unpacked(state.facts["python"], state.arrays)
         random.setstate((version, tuple(map(int, internal)), gauss))
@@ -125,19 +151,22 @@ def _of_a_whole_state(name: str) -> Iterator[None]:
         raise invalid("fit", "run", "be a whole run directory", received) from error
 
 
-def check_variables(state: State, model: keras.Model, *, whole: bool = False) -> None:
+def check_variables(
+    state: State, model: keras.Model, others: Sequence[Any] = (), *, whole: bool = False
+) -> None:
     """Raises where a model's variables aren't those of a state; names the first, and both shapes.
 
     Args:
         state: What `state_of` returned.
         model: The model.
+        others: What else a training step may change.
         whole: Whether the metrics' have to be there too, as they are once training has begun.
     """
-    here = {name: _kind(variable) for name, variable in _variables(model)}
+    here = {name: _kind(variable) for name, variable in step_variables(model, others)}
     there = {
         name: f"{array.dtype} {array.shape}"
         for name, array in state.arrays.items()
-        if name.startswith(("model ", "metrics ", "optimizer "))
+        if name.startswith(("model ", "metrics ", "optimizer ", "step "))
     }
     if not whole:
         here, there = (
@@ -145,43 +174,21 @@ def check_variables(state: State, model: keras.Model, *, whole: bool = False) ->
             for those in (here, there)
         )
     for name in dict.fromkeys((*there, *here)):
-        if here.get(name) != there.get(name):
-            must = f"go on with the model that it began with, where {name} was {there.get(name)}"
-            raise invalid("fit", "run", must, f"{name}: {here.get(name)}")
+        was, now = there.get(name, "absent"), here.get(name, "absent")
+        if was != now:
+            must = f"go on with the model that it began with, where {name} was {was}"
+            raise invalid("fit", "run", must, f"{name}: {now}")
 
 
-def variables_by_name(model: keras.Model) -> Iterator[tuple[str, Any]]:
+def variables_by_name(model: keras.Model, others: Sequence[Any] = ()) -> Iterator[tuple[str, Any]]:
     """Yields what a model and its optimizer keep, but not the metrics, under the state's names."""
-    return (pair for pair in _variables(model) if not pair[0].startswith("metrics "))
+    named = step_variables(model, others)
+    return (pair for pair in named if not pair[0].startswith("metrics "))
 
 
 def as_array(variable: Any) -> np.ndarray:
     """Returns what a variable holds, as an array of its own."""
     return np.array(keras.ops.convert_to_numpy(variable))
-
-
-def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    groups = {
-        "model": model.variables,
-        "metrics": model.metrics_variables,
-        "optimizer": [v for optimizer in _optimizers(model) for v in optimizer.variables],
-    }
-    for group, variables in groups.items():
-        for number, variable in enumerate(variables):
-            yield f"{group} variable {number}", variable
-
-
-def _optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns the model's optimizer, and others that a train step of the user's may use."""
-    own = getattr(model, "optimizer", None)
-    if own is not None and not own.built:
-        own.build(model.trainable_variables)
-    others = [
-        value
-        for _, value in sorted(vars(model).items(), key=lambda item: item[0])
-        if isinstance(value, keras.optimizers.Optimizer) and value is not own
-    ]
-    return ([] if own is None else [own]) + others
 
 
 def _kind(variable: Any) -> str:
@@ -241,6 +248,15 @@ def settings_with_state(callbacks: Iterable[Any]) -> dict[str, Any]:
     return settings
 
 
+def check_known(callbacks: Iterable[Any]) -> None:
+    """Raises for one of Keras's callbacks that notes what nobody knows of here."""
+    for callback in callbacks:
+        kinds = _keras_kinds(callback)
+        if not (_has_own_state(callback) or {*kinds[:1]} & {*_NOTED, *_FORGETTING_NOTHING}):
+            must = "be ones that a run can go on with, by what they note, beside `run`"
+            raise invalid("fit", "callbacks", must, f"a {kinds[0]}")
+
+
 def _has_own_state(callback: Any) -> bool:
     return all(callable(getattr(callback, name, None)) for name in ("get_state", "set_state"))
 
@@ -251,8 +267,11 @@ def _names_noted(callback: Any) -> tuple[str, ...]:
 
 def _of_class(callback: Any, names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Returns the names that stand under a callback's class, or the one of Keras's beneath it."""
-    kinds = (kind.__name__ for kind in type(callback).__mro__ if kind.__module__[:6] == "keras.")
-    return next((names[kind] for kind in kinds if kind in names), ())
+    return next((names[kind] for kind in _keras_kinds(callback) if kind in names), ())
+
+
+def _keras_kinds(callback: Any) -> list[str]:
+    return [kind.__name__ for kind in type(callback).__mro__ if kind.__module__[:6] == "keras."]
 
 
 def _noted(callback: Any) -> Any:
@@ -284,25 +303,46 @@ def _check_noted(name: str, value: Any) -> None:
         raise TypeError(f"{name} can't be {show(value)}")
 
 
-def _packed(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+def _packed(value: Any, name: str, arrays: dict[str, np.ndarray], known: _Known) -> Any:
     """Returns a value as JSON has it, with arrays put aside."""
     if isinstance(value, Mapping):
-        return {str(key): _packed(item, f"{name}/{key}", arrays) for key, item in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                must = "return dicts with strings as keys from get_state()"
+                received = f"{show(key)} in '{name}'"
+                raise invalid("fit", "callbacks", must, received, kind=TypeError)
+        return {key: _packed(item, f"{name}/{key}", arrays, known) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_packed(item, f"{name}/{number}", arrays) for number, item in enumerate(value)]
+        return [_packed(item, f"{name}/{n}", arrays, known) for n, item in enumerate(value)]
     if isinstance(value, np.generic) or keras.ops.is_tensor(value):
         value = np.asarray(value)
         value = value.item() if value.ndim == 0 else value
     if isinstance(value, np.ndarray):
         # What two callbacks hold, such as the best weights, is kept once.
-        same = (known for known, array in arrays.items() if array is value)
-        name = next(same, name)
-        arrays[name] = value
-        return {_ARRAY: name}
+        if id(value) not in known:
+            known[id(value)] = name, value
+            arrays[name] = _own(value)
+        return {_ARRAY: known[id(value)][0]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     must = "return numbers, strings, arrays, and lists and dicts of them from get_state()"
     raise invalid("fit", "callbacks", must, f"{show(value)} at {name!r}", kind=TypeError)
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """Returns an array that nobody can change; not a copy of one of ours."""
+    if array.flags.writeable or array.base is not None:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _unpacked(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:

@@ -106,7 +106,6 @@ def _trained(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_optimizer_of(model, optimizer))
         build_metrics(model, parts)  # It builds the optimizer too.
-        stack.enter_context(preserved(model))
         train_step: Any = model.train_step
 
         def steps() -> Any:
@@ -115,6 +114,8 @@ def _trained(
 
         # Asked for at once, TensorFlow doesn't warn that it is traced anew each time.
         call = steps if model.run_eagerly else tf.function(steps).get_concrete_function()
+        # Also what a layer of the user's keeps in variables of TensorFlow, which a trace has met.
+        stack.enter_context(preserved(model, getattr(call, "variables", ())))
         lowest = np.inf
         for _ in range(most // _STEPS_A_CALL):
             call()

@@ -15,6 +15,7 @@ from kerastrain._optimizers import as_given, variable_rate_of
 from kerastrain._state_files import State
 from kerastrain.records import History
 from kerastrain.run import RunDirectory
+from kerastrain.state import has_finite_weights
 
 PART_OF_TIME = 0.03
 """What saving may take of the time of a run."""
@@ -90,9 +91,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if at == self._saved_at:
             return
         start = time.perf_counter()
-        state = self.state()
-        if _is_finite(state):
-            self._directory.save(state, self._history(), is_landmark=not self._course.batch)
+        if has_finite_weights(self.model):  # Else no run could go on from it.
+            is_landmark = not self._course.batch
+            self._directory.save(self.state(), self._history(), is_landmark=is_landmark)
             self._saved_at = at
         self._saved_when = time.perf_counter()
         self._cost = self._saved_when - start
@@ -106,8 +107,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             **self._course.facts,
             "ways": {str(epoch): way for epoch, way in self._course.execution.ways.items()},
             "rate": None if rate is None else as_given(rate),
+            "note": self._history().note,
         }
-        return state_of(self.model, self._callbacks, facts)
+        return state_of(self.model, self._callbacks, facts, self._course.others)
 
     def close(self, history: History) -> None:
         """Leaves the best model, as it was with its optimizer, and the whole history."""
@@ -121,12 +123,13 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             return
         assert self._best.state is not None
         start = time.perf_counter()
-        now = {name: as_array(variable) for name, variable in variables_by_name(self.model)}
+        kept = dict(variables_by_name(self.model, self._course.others))
+        now = {name: as_array(variable) for name, variable in kept.items()}
         try:
-            _assign(self.model, self._best.state.arrays)
+            _assign(kept, self._best.state.arrays)
             self._directory.save_best(self.model)
         finally:
-            _assign(self.model, now)
+            _assign(kept, now)
         self._written = self._best.epoch
         self.seconds_spent += time.perf_counter() - start
 
@@ -136,14 +139,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         return self.seconds_spent + self._cost <= PART_OF_TIME * (now - self._began)
 
 
-def _assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
-    for name, variable in variables_by_name(model):
+def _assign(variables: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> None:
+    for name, variable in variables.items():
         if name in values:
             variable.assign(values[name])
-
-
-def _is_finite(state: State) -> bool:
-    """Tells whether a run can go on from a state, of which NaN would never leave."""
-    weights = (a for name, a in state.arrays.items() if name.startswith("model "))
-    numbers = (a if a.dtype.kind in "fiub" else a.astype("float32") for a in weights)
-    return all(np.isfinite(array).all() for array in numbers)

@@ -17,12 +17,17 @@ from kerastrain._checks import invalid, one_of, real_number
 from kerastrain._configurations import RATE, configuration_of, described_data
 from kerastrain._course import Course
 from kerastrain._endings import Endings, Interrupts, LostToNanError
-from kerastrain._exact_state import check_variables, facts_of, kinds_with_state, settings_with_state
+from kerastrain._exact_state import (
+    check_known,
+    check_variables,
+    facts_of,
+    kinds_with_state,
+    settings_with_state,
+)
 from kerastrain._keeper import Keeper
-from kerastrain._kernels import build_metrics
 from kerastrain._optimizers import iterations_of
+from kerastrain._own_steps import OwnState, own_state_of
 from kerastrain.engine import Execution
-from kerastrain.loops import make_variables_of_step
 from kerastrain.records import History
 from kerastrain.run import RunDirectory, opened, why_not_whole
 from kerastrain.sources import Source
@@ -58,6 +63,7 @@ class Keeping:
         self._keeper: Keeper | None = None
         self._course: Course | None = None
         self._best: BestState | None = None
+        self._own, self._is_training = OwnState(), False
 
     @property
     def seed(self) -> int | None:
@@ -103,19 +109,17 @@ class Keeping:
         arguments: Mapping[str, Any],
     ) -> None:
         """Holds the run against what it began with; puts the count of steps to where that was."""
-        if self._directory is None:
+        if self._directory is None and not self._rolls_back:
             return
         # Else Keras would look at a batch to build them, in the first process and not in the next.
-        batch = next(iter(source.probe))
-        make_variables_of_step(model, batch)
-        build_metrics(model, batch)
+        self._own = own_state_of(model, next(iter(source.probe)))
+        if self._directory is None:
+            return
+        self._own.check_can_be_saved()
+        check_known(callbacks)
         made = {f"callbacks.{k}": value for k, value in settings_with_state(callbacks).items()}
-        described = {
-            **arguments,
-            "seed": seed,
-            "callbacks": kinds_with_state(callbacks),
-            **made,
-        }
+        kinds = kinds_with_state(callbacks)
+        described = {**arguments, "seed": seed, "callbacks": kinds, **made}
         configuration = configuration_of(model, source.parts, described)
         steps = iterations_of(model.optimizer)
         if self._state is not None and not self._directory.goes_on_with(configuration):
@@ -149,10 +153,11 @@ class Keeping:
         """Returns the callbacks that keep the run and end it, to come behind all others."""
         if self._directory is None and self._deadline is None and not self._rolls_back:
             return []
+        self._tell(account)
         with_state = list(callbacks)
-        self._course = course = Course(source, with_state)
+        self._course = course = Course(source, with_state, self._own.variables)
         if self._state is not None:
-            check_variables(self._state, model)
+            check_variables(self._state, model, self._own.variables)
             course.go_on_from(self._state)
         if self._directory is None and not self._rolls_back:
             return [course, Endings(self._deadline, self._interrupts, course)]
@@ -177,8 +182,12 @@ class Keeping:
         """Holds Ctrl-C back in the block, where there is a run to be saved first."""
         if self._course is not None:
             self._course.execution = execution
-        with self._interrupts.held() if self._directory else contextlib.nullcontext():
-            yield
+        self._is_training = True
+        try:
+            with self._interrupts.held() if self._directory else contextlib.nullcontext():
+                yield
+        finally:
+            self._is_training = False
 
     @property
     def is_left_at_once(self) -> bool:
@@ -187,7 +196,8 @@ class Keeping:
 
     def lost(self, epoch: int) -> None:
         """Raises where a run whose weights are lost goes back, and doesn't end."""
-        if self._rolls_back and self._best is not None and self._best.can_go_back:
+        can = self._is_training and self._best is not None and self._best.can_go_back
+        if self._rolls_back and can:
             raise LostToNanError(epoch)
 
     def go_back(self, epoch: int) -> str:
@@ -204,6 +214,16 @@ class Keeping:
         """Leaves the best model and the whole history."""
         if self._keeper is not None:
             self._keeper.close(history)
+
+    def _tell(self, account: Account) -> None:
+        """Tells what the run has told before, and why it can't go on to the bit, if it can't."""
+        if before := self._facts.get("note"):
+            account.notes.append(str(before))
+        why = self._own.why_inexact
+        if self._directory is not None and why:
+            line = f"a run that goes on won't be the same to the bit: {why}"
+            self.notes.append(line)
+            account.tell(f"{line[0].upper()}{line[1:]}.")
 
     def _check_epochs(self, epochs: int) -> None:
         done = int(self._facts["epoch"])

@@ -141,21 +141,10 @@ class RowLoop:
         step = getattr(self._model, name)
         if self._model.jit_compile:
             step = tf.function(step, autograph=False, jit_compile=True)
-        return step, all(_is_kerass(self._model, method) for method in (name, "compute_metrics"))
+        return step, all(is_kerass(self._model, method) for method in (name, "compute_metrics"))
 
 
-def make_variables_of_step(model: keras.Model, batch: Any) -> None:
-    """Traces a step of the user's own, which alone knows what its optimizers train.
-
-    Args:
-        model: A compiled model; of one with Keras's own step nothing is traced.
-        batch: One batch, as a step gets it.
-    """
-    if not _is_kerass(model, "train_step") and not model.run_eagerly:
-        tf.function(model.train_step, autograph=False).get_concrete_function(batch)
-
-
-def _is_kerass(model: keras.Model, method: str) -> bool:
+def is_kerass(model: keras.Model, method: str) -> bool:
     """Tells whether a method is Keras's own, overridden neither in a class nor on the model."""
     return getattr(getattr(model, method), "__func__", None) is getattr(keras.Model, method)
 

@@ -136,7 +136,8 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Replaces the bar by a summary."""
         early = self._ended and self._epoch + 1 < self._epochs
-        self._close(self._ask_stopped() if early else "")
+        if self._running:
+            self._close(self._ask_stopped() if early else "")
 
     def close(self, how: str = "interrupted") -> None:
         """Gives terminal or notebook back, whatever ended the run; harmless if that was done."""

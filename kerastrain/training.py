@@ -14,7 +14,7 @@ import numpy as np
 from kerastrain import engine
 from kerastrain._bookkeeping import Account, watch_best
 from kerastrain._checks import flag, invalid, seed_number, show, whole_number
-from kerastrain._endings import LostToNanError, TimeUpError
+from kerastrain._endings import LostToNanError, TimeUpError, end_as_keras_does
 from kerastrain._following import (
     check_goes_on,
     check_rate_setters,
@@ -216,7 +216,7 @@ def fit(
         account.chance = chance_in(model, source, is_weighted=class_weight is not None)
         _start_from(model, drawn, is_given=seed is not None)
         everyone = [*account.callbacks, *([unfreezing] if unfreezing else []), *callbacks]
-        everyone += [best.watcher, *([bar] if bar else [])]
+        everyone += [best.watcher, account.sound, *([bar] if bar else [])]
         everyone += kept.watchers(model, source, everyone, best, account)
         look = functools.partial(findings_of, model, source, batch_size=batch_size, shuffle=shuffle)
         with (
@@ -240,8 +240,11 @@ def fit(
             if bar and reason == "time":
                 bar.close("time used up")
         if reason in ("interrupted", "time"):
-            account.catch_up()  # Keras ends no callback after Ctrl-C.
-            account.restore()
+            account.catch_up()
+            # Behind the block: what a callback evaluates isn't the run any more.
+            end_as_keras_does(
+                model, everyone if reason == "time" else account.callbacks, account.last_logs
+            )
         if account.lost_in is not None:
             account.notes.append(told_of_nan(account.lost_in, model, look()))
         kept.close(account.history(reason))

@@ -4,6 +4,7 @@ import os
 import signal
 
 import keras
+import numpy as np
 import pytest
 from small_runs import (
     CALL,
@@ -192,3 +193,56 @@ def test_a_kept_run_goes_on_where_its_time_was_used_up(short_calls, clock, folde
     history = fit(other, X, Y, callbacks=[clock], run=folder, max_time=8, **CALL)
     assert told_by(history) == told_by(expected)
     assert bits_of(other) == bits_of(whole)
+
+
+class Hears(keras.callbacks.Callback):
+    """Hears that training has ended, and how good the model is then."""
+
+    def __init__(self):
+        super().__init__()
+        self.losses = []
+
+    def on_train_end(self, logs=None):
+        self.losses.append(self.model.evaluate(*held_out(), verbose=0)[0])
+
+
+def test_callbacks_hear_that_a_run_whose_time_is_used_up_has_ended(short_calls, clock):
+    hears = Hears()
+    history = fit(net(), X, Y, callbacks=[clock, hears], max_time=8, **CALL)
+    assert history.stop_reason == "time"
+    assert hears.losses == [pytest.approx(history.best["val_loss"], 1e-5)]
+
+
+@pytest.mark.parametrize("ends", ["time", "interrupted"])
+def test_a_run_that_is_ended_has_the_averages_of_an_optimizer_that_keeps_them(
+    short_calls, clock, folder, ends
+):
+    def averaging(seed=1):
+        optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+        return net(seed, optimizer=optimizer)
+
+    call = CALL | {"restore_best": False}
+    whole, model, other = averaging(), averaging(), averaging(2)
+    fit(whole, X, Y, **call)
+    how = {"callbacks": [clock], "max_time": 8}
+    if ends == "interrupted":
+        how = {"callbacks": [PressesCtrlC(2, 2)]}
+    history = fit(model, X, Y, run=folder, **how, **call)
+    assert history.stop_reason == ends
+    averages = model.optimizer._model_variables_moving_average
+    for ours, average in zip(model.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(ours, average)
+    fit(other, X, Y, run=folder, **call)  # From the weights themselves.
+    assert bits_of(other) == bits_of(whole)
+
+
+def test_nan_that_comes_before_ctrl_c_leaves_finite_weights(short_calls):
+    class Spoils(PressesCtrlC):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch)
+            self.model.layers[-1].bias.assign([np.nan])
+
+    model = net()
+    history = fit(model, X, Y, callbacks=[Spoils(0, 1)], **CALL)
+    assert (history.stop_reason, history.epoch) == ("nan", [])
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())

@@ -5,8 +5,9 @@ import random
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kerastrain._exact_state import facts_of, kinds_with_state, put_back, state_of
+from kerastrain._exact_state import check_known, facts_of, kinds_with_state, put_back, state_of
 from kerastrain.callbacks import reduce_on_plateau
 
 
@@ -78,6 +79,78 @@ def test_an_array_that_two_callbacks_hold_is_kept_once():
         stopper.best_weights = weights
     state = state_of(trained(), stoppers, {})
     assert sum(array.size == 1000 for array in state.arrays.values()) == 1
+
+
+class Keeps(keras.callbacks.Callback):
+    def __init__(self, kept):
+        super().__init__()
+        self.kept = kept
+
+    def get_state(self):
+        return {"kept": self.kept}
+
+    def set_state(self, state):
+        self.kept = state["kept"]
+
+
+def test_an_array_that_is_changed_in_place_changes_no_state_and_no_state_changes_it():
+    array, model = np.zeros(2), trained()
+    state = state_of(model, [Keeps(array)], {})
+    array += 1
+    first, second = Keeps(None), Keeps(None)
+    put_back(state, model, [first])
+    first.kept += 5
+    put_back(state, model, [second])
+    assert (first.kept.tolist(), second.kept.tolist()) == ([5, 5], [0, 0])
+
+
+def test_a_key_that_would_come_back_as_a_string_is_refused():
+    with pytest.raises(TypeError, match="strings as keys") as error:
+        state_of(trained(), [Keeps({0: 0.5})], {})
+    assert str(error.value) == (
+        "`fit`: `callbacks` must return dicts with strings as keys from get_state(). Received: 0 "
+        "in '/callbacks/Keeps 1/kept'."
+    )
+
+
+def test_a_callback_of_kerass_that_notes_what_nobody_knows_is_refused(tmp_path):
+    known = [
+        *(keras.callbacks.TerminateOnNaN(), keras.callbacks.EarlyStopping(), Keeps(1)),
+        *(keras.callbacks.SwapEMAWeights(), keras.callbacks.LambdaCallback()),
+    ]
+    check_known(known)
+    with pytest.raises(ValueError, match="a run can go on with") as error:
+        check_known([*known, keras.callbacks.BackupAndRestore(tmp_path)])
+    assert str(error.value) == (
+        "`fit`: `callbacks` must be ones that a run can go on with, by what they note, beside "
+        "`run`. Received: a BackupAndRestore."
+    )
+
+
+def test_every_callback_that_keras_has_is_known_or_refused():
+    kinds = {name for name in dir(keras.callbacks) if name[0].isupper()} - {"CallbackList"}
+    refused = set()
+    for name in kinds:
+        kind = getattr(keras.callbacks, name)
+        try:
+            check_known([kind.__new__(kind)])
+        except ValueError:
+            refused.add(name)
+    assert refused - {"OrbaxCheckpoint"} == {"BackupAndRestore"}
+
+
+def test_other_variables_of_a_step_are_put_back_too_and_have_to_be_there():
+    model, counter = trained(), tf.Variable([1, 2])
+    state = state_of(model, [], {}, [counter])
+    counter.assign([5, 5])
+    put_back(state, model, [], [counter])
+    assert counter.numpy().tolist() == [1, 2]
+    with pytest.raises(ValueError, match="go on with the model") as error:
+        put_back(state, model, [])
+    assert str(error.value) == (
+        "`fit`: `run` must go on with the model that it began with, where step variable 0 was "
+        "int32 (2,). Received: step variable 0: absent."
+    )
 
 
 def test_facts_come_back_as_they_were():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from small_classifiers import X, Y, a_model, codes
+from small_steps import Counts
 
 from kerastrain.checking import check
 
@@ -33,6 +34,14 @@ def test_a_rate_that_is_too_low_is_told_so():
     report = check(model, X, Y, deep=True)
     assert report.overfits is True
     assert codes(report) == ["slow-rate"]
+
+
+def test_a_layers_own_variable_is_left_as_it_was():
+    layer = Counts()
+    model = a_model(layer)
+    layer.count.assign(7.0)
+    assert check(model, X, Y, deep=True).loss_after is not None
+    assert float(layer.count) == 7.0
 
 
 def test_a_batch_of_one_label_leaves_nothing_to_learn():

@@ -61,6 +61,35 @@ def test_it_says_what_it_is_and_where_it_ran(folder):
     assert starts[0]["packages"]["keras"] == keras.__version__
 
 
+class Masks(keras.layers.Layer):
+    """Has a weight that is infinite by design."""
+
+    def build(self, shape):
+        self.mask = self.add_weight(shape=(1,), initializer=LEAST, trainable=False)
+        self.built = True
+
+    def call(self, x):
+        return keras.ops.maximum(x, self.mask)
+
+
+LEAST = keras.initializers.Constant(-np.inf)
+
+
+def test_a_mask_of_infinity_keeps_no_run_from_being_saved(short_calls, folder):
+    def masked(seed=1):
+        keras.utils.set_random_seed(seed)
+        model = keras.Sequential([keras.Input((4,)), Masks(), keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        return model
+
+    whole, other = masked(), masked(2)
+    fit(whole, X, Y, **CALL)
+    broken_off(folder, (2, 2), masked())
+    history = fit(other, X, Y, run=folder, **CALL)
+    assert (history.epoch, sorted(folder.glob("*.ktr")) != []) == ([0, 1, 2, 3], True)
+    assert bits_of(other) == bits_of(whole)
+
+
 def test_nothing_in_it_is_pickled(folder):
     fit(net(), X, Y, run=folder, save_every=0, callbacks=[early_stopping()], **CALL)
     kinds = {path.suffix for path in folder.iterdir()}

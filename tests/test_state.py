@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 import kerastrain as ktr
-from kerastrain.state import preserved, variables_of
+from kerastrain.state import (
+    captured_by,
+    has_finite_weights,
+    preserved,
+    step_variables,
+    variables_of,
+)
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(50, 4)).astype("float32")
@@ -80,3 +86,33 @@ def test_preserved_keeps_other_variables_that_it_is_told_of():
     with preserved(model, [counter]):
         counter.assign([5, 5])
     assert counter.numpy().tolist() == [1, 2]
+
+
+def test_what_a_step_has_captured_beside_is_named_by_its_place_and_once():
+    model, counter, other = dense(), tf.Variable(0), tf.Variable(1)
+
+    @tf.function
+    def step():
+        other.assign_add(counter)
+        model.layers[1].kernel.assign_add(0 * model.layers[1].kernel)
+
+    captured = captured_by(step.get_concrete_function(), model)
+    assert {id(variable) for variable in captured} == {id(counter), id(other)}
+    named = dict(step_variables(model, [*captured, model.layers[1].kernel.value]))
+    assert [named[f"step variable {n}"] for n in (0, 1)] == captured
+    assert "step variable 2" not in named
+    assert [name.split()[0] for name in named].count("model") == len(model.variables)
+
+
+def test_weights_that_are_trained_have_to_be_finite_and_no_others():
+    model = dense()
+    assert has_finite_weights(model)
+    taken = model.get_weights()
+    taken[0] = taken[0] * np.nan
+    assert not has_finite_weights(model, taken)
+    assert has_finite_weights(model)
+    model.set_weights(taken)
+    assert not has_finite_weights(model)
+    model.layers[1].trainable = False
+    assert has_finite_weights(model)
+    assert has_finite_weights(model, taken)
