@@ -5,8 +5,9 @@ takes from trained ones; `fit` (training) and `build_and_fit` (workflow) train t
 engine, fed by data and datasets, watched by callbacks and progress, at rates that schedules give
 and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep`
 (rate_records), a search a `SearchResult` (search_records), which plots, rate_plots and search_plots
-draw. `check` (checking) looks before training, and `prove_resume` (proofs) at whether a run in a
-folder (run) goes on to the bit. Everything takes and returns Keras's objects.
+draw; `diagnose` (diagnosis) says what curves mean, `compare_runs` (comparison) holds runs against
+each other. `check` (checking) looks before training, and `prove_resume` (proofs) at whether a run
+in a folder (run) goes on to the bit. Everything takes and returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
@@ -14,7 +15,9 @@ from kerastrain.batch_sizes import compare_batch_sizes
 from kerastrain.builders import model_fn
 from kerastrain.check_records import Finding, Report
 from kerastrain.checking import check
+from kerastrain.comparison import Comparison, compare_runs
 from kerastrain.datasets import Data, list_datasets, load_dataset
+from kerastrain.diagnosis import Diagnosis, diagnose
 from kerastrain.lr_finder import lr_find
 from kerastrain.models import build, list_models, register_model
 from kerastrain.plots import plot_history
@@ -22,6 +25,7 @@ from kerastrain.proofs import ResumeProof, prove_resume
 from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
 from kerastrain.rate_records import BatchSizes, LRSweep
 from kerastrain.records import History
+from kerastrain.repeats import Repeats
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
 from kerastrain.search_plots import plot_search
 from kerastrain.search_records import SearchResult
@@ -31,11 +35,12 @@ from kerastrain.workflow import Trained, build_and_fit
 
 # fmt: off
 __all__ = [
-    "BatchSizes", "Data", "Finding", "History", "LRSweep", "Report", "ResumeProof", "SearchResult",
-    "Trained", "build", "build_and_fit", "callbacks", "check", "compare_batch_sizes",
-    "compile_for_task", "fit", "list_datasets", "list_models", "load_dataset", "load_model",
-    "load_weights", "lr_find", "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule",
-    "plot_search", "prove_resume", "register_model", "save_model", "save_weights", "schedules",
+    "BatchSizes", "Comparison", "Data", "Diagnosis", "Finding", "History", "LRSweep", "Repeats",
+    "Report", "ResumeProof", "SearchResult", "Trained", "build", "build_and_fit", "callbacks",
+    "check", "compare_batch_sizes", "compare_runs", "compile_for_task", "diagnose", "fit",
+    "list_datasets", "list_models", "load_dataset", "load_model", "load_weights", "lr_find",
+    "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule", "plot_search", "prove_resume",
+    "register_model", "save_model", "save_weights", "schedules",
 ]
 # fmt: on
 

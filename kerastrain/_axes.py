@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kerastrain._checks import invalid, show
 
@@ -13,15 +14,23 @@ from kerastrain._checks import invalid, show
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 
 
-def new_axes(count: int) -> list[Axes]:
-    """Makes a figure of so many panels, and returns their Axes."""
-    # Here and not above, since pyplot chooses a backend, which drawing on given Axes doesn't need.
-    import matplotlib.pyplot as plt
+def new_axes(count: int, *, is_shown: bool = True) -> list[Axes]:
+    """Makes a figure of so many panels, and returns their Axes.
 
+    Args:
+        count: How many.
+        is_shown: Whether pyplot is to know the figure, so that a notebook or `plt.show()` shows it.
+    """
     columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
     rows = math.ceil(count / columns)
     size = (max(6.4, 4.6 * columns), 3.5 * rows + 0.6)  # inches
-    figure = plt.figure(figsize=size, layout="constrained")
+    if is_shown:
+        # Here and not above, since pyplot chooses a backend, which nothing else here needs.
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=size, layout="constrained")
+    else:
+        figure = Figure(figsize=size, layout="constrained")
     axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
@@ -47,3 +56,28 @@ def given_axes(
         must = f"hold one Axes per {panel} ({', '.join(map(repr, panels))})"
         raise invalid(function, "ax", must, f"{len(axes)} Axes")
     return axes
+
+
+def points_to_draw(values: Sequence[float], most: int) -> np.ndarray:
+    """Returns the positions of about `most` points that make the same line as all of them.
+
+    Of each stretch these are its lowest and its highest point, which is all that a stretch as wide
+    as a pixel shows; one with a gap in it stays as it is.
+
+    Example:
+        >>> points_to_draw([3.0, 1.0, 5.0, 4.0, 2.0, 2.0, 7.0, 6.0, 0.0], 4)
+        array([0, 1, 2, 4, 6, 8])
+    """
+    array = np.asarray(values, dtype=float)
+    if len(array) <= most:
+        return np.arange(len(array))
+    length = -(-2 * len(array) // most)
+    whole = len(array) // length * length
+    stretches = array[:whole].reshape(-1, length)
+    starts = np.arange(0, whole, length)
+    has_gap = ~np.isfinite(stretches).all(axis=1)
+    kept = np.zeros(len(array), dtype=bool)
+    kept[starts + stretches.argmin(axis=1)] = kept[starts + stretches.argmax(axis=1)] = True
+    kept[:whole].reshape(-1, length)[has_gap] = True
+    kept[[0, -1]] = kept[whole:] = True
+    return np.flatnonzero(kept)

@@ -158,6 +158,8 @@ class Account:
     Attributes:
         callbacks: Those that note it, to come before all others.
         execution: How the steps are executed; set before training.
+        settings: What is trained, and how; likewise.
+        chance: What the best constant answer would measure; likewise.
         notes: What has happened besides.
     """
 
@@ -168,6 +170,8 @@ class Account:
         self._best, self._seed = best, seed
         self.callbacks = [self._facts, self._record]
         self.execution: Execution | None = None
+        self.settings: dict[str, Any] = {}
+        self.chance: dict[str, float] = {}
         self.notes: list[str] = []
 
     @property
@@ -201,7 +205,15 @@ class Account:
             speed=execution.ways if execution else {},
             seed=self._seed,
             note=" ".join(self.notes),
+            settings={**self.settings, **self._parameters()},
+            chance=dict(self.chance),
         )
+
+    def _parameters(self) -> dict[str, int]:
+        """Returns how many weights the model has, some of which are made as late as training."""
+        model = self._facts.model
+        is_built = model is not None and model.built
+        return {"parameters": int(model.count_params())} if is_built else {}
 
 
 class Best:

@@ -40,10 +40,10 @@ def configuration_of(
         optimizer = {k: v for k, v in optimizer.items() if not k.startswith(RATE)}
     described = {
         **{f"model.{name}": value for name, value in _model_entries(model)},
-        **{f"loss.{name}": value for name, value in _flat(_compile_config(model))},
+        **{f"loss.{name}": value for name, value in flat(_compile_config(model))},
         **optimizer,
         **{f"data.{name}": described_data(part) for name, part in parts.items()},
-        **{name: _plain(value) for name, value in arguments.items()},
+        **{name: plain(value) for name, value in arguments.items()},
     }
     return json.loads(json.dumps(to_json(described)))  # type: ignore[no-any-return]
 
@@ -91,7 +91,7 @@ def optimizer_entries(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     rate = variable_rate_of(inner)
     if rate is not None:
         config["learning_rate"] = as_given(rate)
-    entries = {f"optimizer.{name}": value for name, value in _flat(config)}
+    entries = {f"optimizer.{name}": value for name, value in flat(config)}
     return {"optimizer": type(inner).__name__, **entries}
 
 
@@ -103,7 +103,7 @@ def _model_entries(model: keras.Model) -> Iterator[tuple[str, Any]]:
         config = {}  # Of a class of the user's; its variables are held against it all the same.
     # Keras numbers its layers on and on, so that a model built again has other names.
     numbers = {name: f"name {n}" for n, name in enumerate(dict.fromkeys(_names(config)))}
-    yield from _flat(_renamed(config, numbers))
+    yield from flat(_renamed(config, numbers))
 
 
 def _compile_config(model: keras.Model) -> Any:
@@ -133,30 +133,30 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return names.get(value, value) if isinstance(value, str) else value
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yields the leaves of nested settings, each under its path."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else str(key))
+            yield from flat(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple) and any(isinstance(i, Mapping | list) for i in value):
         for number, item in enumerate(value):
-            yield from _flat(item, f"{path}[{number}]")
+            yield from flat(item, f"{path}[{number}]")
     else:
-        yield path, _plain(value)
+        yield path, plain(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Returns a value as it is if it is plain and short, and else its beginning and its digest."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
-        value = f"{type(value).__name__} {json.dumps(to_json(dict(_flat(value.get_config()))))}"
+        value = f"{type(value).__name__} {json.dumps(to_json(dict(flat(value.get_config()))))}"
     text = value if isinstance(value, str) else _ADDRESS.sub("", repr(value))
     if len(text) <= _LONGEST:
         return text

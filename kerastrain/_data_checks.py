@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerastrain._checks import invalid, show
 from kerastrain.data import Rows, rows_of
-from kerastrain.tasks import check_agreement, compiled_loss, head_of
+from kerastrain.tasks import answers_once_a_row, check_agreement, compiled_loss, head_of
 
 
 class DataChecks:
@@ -99,7 +99,7 @@ class DataChecks:
             raise self._invalid(argument, must, f"{argument}={show(rows.x)}")
 
     def _targets(self, argument: str, y: Any) -> None:
-        if isinstance(y, np.ndarray):
+        if isinstance(y, np.ndarray) and answers_once_a_row(self._model):
             check_agreement(
                 self._function,
                 head_of(self._model),

@@ -9,8 +9,10 @@ from types import FrameType
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerastrain._course import Course
+from kerastrain._exact_state import as_array
 
 
 class TimeUpError(Exception):
@@ -87,15 +89,22 @@ class Endings(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._deadline, self._interrupts = deadline, interrupts
         self._course, self._save = course, save
+        self._measured: list[np.ndarray] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends it within an epoch."""
         self._look()
 
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Keeps what the metrics have measured of the epoch, as validation begins them anew."""
+        self._measured = [as_array(variable) for variable in self.model.metrics_variables]
+
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Ends a validation that nobody waits for, whose epoch is done again."""
+        """Ends a validation that nobody waits for; the run goes on behind the last batch."""
         if self._interrupts.is_asked:
-            raise KeyboardInterrupt
+            for variable, value in zip(self.model.metrics_variables, self._measured, strict=True):
+                variable.assign(value)
+            self._look()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends it after an epoch, unless that was the last one anyway."""

@@ -4,7 +4,9 @@ Keras's own files leave out the generators of dropout and its kin, the metrics i
 epoch and what the callbacks have noted. A state holds them all, as plain numbers and arrays.
 """
 
+import contextlib
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +32,24 @@ _NOTED = {
     ),
 }
 """What Keras's callbacks note, and would forget, by class."""
+
+_KINDS_NOTED: dict[str, tuple[type, ...]] = {
+    "monitor": (str,),
+    "best_weights": (list, type(None)),
+    "keys": (list, type(None)),
+}
+"""What isn't a number among them."""
+
+_SET = {
+    "EarlyStopping": (
+        *("monitor", "mode", "patience", "min_delta", "baseline", "start_from_epoch"),
+    ),
+    "ReduceLROnPlateau": (
+        *("monitor", "mode", "factor", "patience", "min_delta", "cooldown", "min_lr"),
+    ),
+    "ModelCheckpoint": ("monitor", "save_best_only", "save_freq"),
+}
+"""How they were made, where what they have noted would mean something else otherwise."""
 
 
 def state_of(
@@ -84,13 +104,25 @@ def put_back(
     check_variables(state, model, whole=True)
     for name, variable in _variables(model):
         variable.assign(state.arrays[name])
-    noted = _unpacked(state.facts["callbacks"], state.arrays)
     for name, callback in _with_state(callbacks):
-        if name in noted:
-            _note(callback, noted[name])
-    version, internal, gauss = _unpacked(state.facts["python"], state.arrays)
-    random.setstate((version, tuple(map(int, internal)), gauss))
-    np.random.set_state(_unpacked(state.facts["numpy"], state.arrays))
+        if name in state.facts["callbacks"]:
+            with _of_a_whole_state(name):
+                _note(callback, _unpacked(state.facts["callbacks"][name], state.arrays))
+    with _of_a_whole_state("the generators"):
+        version, internal, gauss = _unpacked(state.facts["python"], state.arrays)
+        random.setstate((version, tuple(map(int, internal)), gauss))
+        np.random.set_state(_unpacked(state.facts["numpy"], state.arrays))
+
+
+@contextlib.contextmanager
+def _of_a_whole_state(name: str) -> Iterator[None]:
+    """Words what goes wrong with a state that somebody has made up."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"
+        received = f"a state that doesn't fit {name} ({what})"
+        raise invalid("fit", "run", "be a whole run directory", received) from error
 
 
 def check_variables(state: State, model: keras.Model, *, whole: bool = False) -> None:
@@ -162,9 +194,17 @@ def _with_state(callbacks: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     for callback in callbacks:
         if not (_has_own_state(callback) or _names_noted(callback)):
             continue
-        kind = type(callback).__name__
+        kind = _called(callback)
         counts[kind] = counts.get(kind, 0) + 1
         yield f"{kind} {counts[kind]}", callback
+
+
+def _called(callback: Any) -> str:
+    """Returns a class's name, of ours that are Keras's at heart Keras's."""
+    kinds = type(callback).__mro__
+    if not _names_noted(callback) or kinds[0].__module__.split(".")[0] != "kerastrain":
+        return kinds[0].__name__
+    return next(kind.__name__ for kind in kinds if kind.__module__.split(".")[0] == "keras")
 
 
 def kinds_with_state(callbacks: Iterable[Any]) -> list[str]:
@@ -177,13 +217,40 @@ def kinds_with_state(callbacks: Iterable[Any]) -> list[str]:
     return [name for name, _ in _with_state(callbacks)]
 
 
+def settings_with_state(callbacks: Iterable[Any]) -> dict[str, Any]:
+    """Returns how Keras's callbacks with a state were made.
+
+    Example:
+        >>> plateau = keras.callbacks.ReduceLROnPlateau("val_acc", patience=3)
+        >>> settings = settings_with_state([plateau])
+        >>> settings["ReduceLROnPlateau 1.monitor"], settings["ReduceLROnPlateau 1.patience"]
+        ('val_accuracy', 3)
+    """
+    settings = {}
+    for name, callback in _with_state(callbacks):
+        for setting in _of_class(callback, _SET):
+            value = getattr(callback, setting, None)
+            if setting == "monitor" and isinstance(value, str):
+                value = re.sub(r"\bacc$|_acc$", lambda old: f"{old[0]}uracy", value)
+            # Keras turns its sign when it knows which way is better.
+            if setting == "min_delta" and isinstance(value, int | float):
+                value = abs(value)
+            settings[f"{name}.{setting}"] = value
+    return settings
+
+
 def _has_own_state(callback: Any) -> bool:
     return all(callable(getattr(callback, name, None)) for name in ("get_state", "set_state"))
 
 
 def _names_noted(callback: Any) -> tuple[str, ...]:
+    return _of_class(callback, _NOTED)
+
+
+def _of_class(callback: Any, names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Returns the names that stand under a callback's class, or the one of Keras's beneath it."""
     kinds = (kind.__name__ for kind in type(callback).__mro__ if kind.__module__[:6] == "keras.")
-    return next((_NOTED[kind] for kind in kinds if kind in _NOTED), ())
+    return next((names[kind] for kind in kinds if kind in names), ())
 
 
 def _noted(callback: Any) -> Any:
@@ -202,7 +269,17 @@ def _note(callback: Any, noted: Any) -> None:
         callback.set_state(noted)
     else:
         names = _names_noted(callback)
-        callback.__dict__.update({k: v for k, v in noted.items() if k in names})
+        for name, value in noted.items():
+            if name in names:
+                _check_noted(name, value)
+                setattr(callback, name, value)
+
+
+def _check_noted(name: str, value: Any) -> None:
+    """Raises for what none of Keras's callbacks can have noted."""
+    kinds = _KINDS_NOTED.get(name, (int, float, type(None)))
+    if not isinstance(value, kinds):
+        raise TypeError(f"{name} can't be {show(value)}")
 
 
 def _packed(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

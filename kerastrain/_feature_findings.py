@@ -230,7 +230,9 @@ def large_numbers(array: np.ndarray, sample: np.ndarray, argument: str = "x") ->
         "standardise each column with the training rows' mean and deviation, or begin the model "
         "with an adapted keras.layers.Normalization()"
     )
-    if len(sizes) == 1:
+    if len(sizes) > 1 and ratio < 10:
+        found = f"The columns of `{argument}` are of the size of {largest:,.3g}"
+    elif len(sizes) == 1:
         found = f"`{argument}` is of the size of {largest:,.0f}"
     else:
         widest, narrowest = int(sizes.argmax()), int(np.where(sizes > 0, sizes, np.inf).argmin())

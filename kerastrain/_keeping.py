@@ -14,17 +14,17 @@ import keras
 from kerastrain._best_state import BestState
 from kerastrain._bookkeeping import Account, Best
 from kerastrain._checks import invalid, one_of, real_number
-from kerastrain._configurations import configuration_of, described_data
+from kerastrain._configurations import RATE, configuration_of, described_data
 from kerastrain._course import Course
 from kerastrain._endings import Endings, Interrupts, LostToNanError
-from kerastrain._exact_state import check_variables, facts_of, kinds_with_state
+from kerastrain._exact_state import check_variables, facts_of, kinds_with_state, settings_with_state
 from kerastrain._keeper import Keeper
 from kerastrain._kernels import build_metrics
 from kerastrain._optimizers import iterations_of
 from kerastrain.engine import Execution
 from kerastrain.loops import make_variables_of_step
 from kerastrain.records import History
-from kerastrain.run import RunDirectory, opened
+from kerastrain.run import RunDirectory, opened, why_not_whole
 from kerastrain.sources import Source
 
 
@@ -65,6 +65,12 @@ class Keeping:
         return self._facts.get("seed")
 
     @property
+    def first_rate(self) -> float | None:
+        """The learning rate that a run which goes on began with; a callback may have changed it."""
+        rate = self._facts.get("configuration", {}).get(RATE)
+        return rate if isinstance(rate, float) else None
+
+    @property
     def begins(self) -> bool:
         """Whether the run is at its beginning."""
         return self._state is None
@@ -103,7 +109,13 @@ class Keeping:
         batch = next(iter(source.probe))
         make_variables_of_step(model, batch)
         build_metrics(model, batch)
-        described = {**arguments, "seed": seed, "callbacks": kinds_with_state(callbacks)}
+        made = {f"callbacks.{k}": value for k, value in settings_with_state(callbacks).items()}
+        described = {
+            **arguments,
+            "seed": seed,
+            "callbacks": kinds_with_state(callbacks),
+            **made,
+        }
         configuration = configuration_of(model, source.parts, described)
         steps = iterations_of(model.optimizer)
         if self._state is not None and not self._directory.goes_on_with(configuration):
@@ -123,6 +135,8 @@ class Keeping:
             }
             self._find_way_back(source, epochs)
             steps.assign(self._facts["first_step"])
+        if (why := why_not_whole(model)) is not None:
+            self.notes.append(f"run {os.fspath(self._directory.path)!r}: {why}")
 
     def watchers(
         self,
@@ -140,6 +154,8 @@ class Keeping:
         if self._state is not None:
             check_variables(self._state, model)
             course.go_on_from(self._state)
+        if self._directory is None and not self._rolls_back:
+            return [course, Endings(self._deadline, self._interrupts, course)]
         self._best = BestState(course, best, list(callbacks))
         with_state.append(self._best)
         if self._directory is None:

@@ -60,6 +60,7 @@ class ModelFacts:
         is_frozen: Whether there is nothing to train.
         odd_weights: The paths of weights that hold NaN or infinity.
         vocabulary: The rows of its first layer, where that is an Embedding.
+        batch_size: The rows that it takes at a time, where it takes no others.
     """
 
     layers: tuple[LayerFacts, ...] = ()
@@ -75,6 +76,7 @@ class ModelFacts:
     is_frozen: bool = False
     odd_weights: tuple[str, ...] = ()
     vocabulary: int | None = None
+    batch_size: int | None = None
 
     @property
     def scales(self) -> bool:
@@ -126,6 +128,7 @@ def facts_of(model: keras.Model) -> ModelFacts:
         is_frozen=model.built and not trainable,
         odd_weights=tuple(v.path for v in model.weights if not _is_finite(v)),
         vocabulary=_vocabulary(layers),
+        batch_size=_batch_size(model),
     )
 
 
@@ -156,8 +159,17 @@ def _is_constant(kernel: Any) -> bool:
 
 
 def _is_finite(variable: Any) -> bool:
+    """Tells whether a variable is sound; infinity may be a mask's, where it isn't trained."""
     values = np.asarray(variable)
-    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
+    if values.dtype.kind != "f":
+        return True
+    return bool(np.isfinite(values).all() if variable.trainable else not np.isnan(values).any())
+
+
+def _batch_size(model: keras.Model) -> int | None:
+    inputs = getattr(model, "inputs", None) or [None]
+    shape = getattr(inputs[0], "shape", ())
+    return int(shape[0]) if shape and shape[0] is not None else None
 
 
 def _vocabulary(layers: list[keras.Layer]) -> int | None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 
 from kerastrain._model_facts import LayerFacts, ModelFacts
-from kerastrain.check_records import Finding, error, warning
+from kerastrain.check_records import Finding, counted, error, warning
 
 _USUAL_RATES = {
     "Adadelta": (1e-4, 10.0),
@@ -253,7 +253,7 @@ def too_few_rows(facts: ModelFacts, rows: int) -> Finding | None:
     return warning(
         "too-few-rows",
         "model",
-        f"`model` has {facts.trainable:,} weights to train and `x` has {rows:,} rows, "
+        f"`model` has {facts.trainable:,} weights to train and `x` has {counted(rows, 'row')}, "
         f"{facts.trainable // rows:,} weights a row: take a smaller model, more rows, or lower "
         "layers that were trained elsewhere (build(reuse=...)).",
     )
@@ -261,7 +261,7 @@ def too_few_rows(facts: ModelFacts, rows: int) -> Finding | None:
 
 def large_batches(rows: int, batch_size: int) -> Finding | None:
     """An epoch is a single step."""
-    if batch_size <= rows:
+    if batch_size <= rows or rows < 2:
         return None
     return warning(
         "large-batches",

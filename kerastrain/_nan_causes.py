@@ -10,7 +10,7 @@ from kerastrain.checking import check, preflight
 from kerastrain.sources import Source
 
 _CAUSES = (
-    *("unusual-rate", "missing-values", "infinite-values", "too-large", "grey-levels"),
+    *("unusual-rate", "missing-values", "infinite-values", "too-large", "unscaled", "grey-levels"),
     *("large-targets", "targets-out-of-reach", "tokens-out-of-range", "odd-weights"),
     *("x", "y", "model"),
 )

@@ -23,7 +23,7 @@ from typing import Any, Self
 from kerastrain import _owners
 from kerastrain._files import clear_leftovers, reading, replacing
 
-_NAME = "lock.json"
+LOCK = "lock.json"
 _LONGEST = 2**16  # bytes; ours has some three hundred
 _OWNER = re.compile(r".{0,999} ([1-9][0-9]{0,8}) [0-9-]{1,20} [0-9a-f]{1,32}")
 _SINCE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", re.ASCII)
@@ -136,7 +136,7 @@ class RunLock:
         beat_seconds: float = 10.0,
         patience_seconds: float = 60.0,
     ) -> None:
-        self._path = pathlib.Path(folder) / _NAME
+        self._path = pathlib.Path(folder) / LOCK
         self._beat_seconds, self._patience = beat_seconds, patience_seconds
         self._note: _Note | None = None  # What this process has written, while it has the run.
         self._process = 0
@@ -176,7 +176,7 @@ class RunLock:
         except BaseException:
             _owners.leave(note.owner)
             raise
-        clear_leftovers(self._path.parent, _NAME)
+        clear_leftovers(self._path.parent, LOCK)
         self._note, self._process, self._is_lost = note, os.getpid(), False
         self._ended = threading.Event()
         beating = threading.Thread(target=self._keep_beating, args=(self._ended,), daemon=True)

@@ -4,6 +4,7 @@ One function a finding, on plain arrays.
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from kerastrain._row_marks import repeats_in, rows_in
 from kerastrain.check_records import Finding, error, warning
 
 _BY_CHANCE = 1e-3
+_MANY = 0.05  # Of the rows; a few repeats do no harm.
+
+Repeats: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Which rows repeat an earlier one, and which one."""
 
 
 def rows_in_both(x: np.ndarray, held_out: np.ndarray, looked_at: str = "") -> Finding | None:
@@ -40,9 +45,26 @@ def rows_in_both(x: np.ndarray, held_out: np.ndarray, looked_at: str = "") -> Fi
     )
 
 
-def rows_with_two_labels(x: np.ndarray, y: np.ndarray, looked_at: str = "") -> Finding | None:
+def repeated_rows(x: np.ndarray, repeats: Repeats, looked_at: str = "") -> Finding | None:
+    """Rows that stand there several times, so that a split puts some of them on both sides."""
+    again, before = repeats
+    if len(again) < _MANY * len(x) or _meet_by_chance(x):
+        return None
+    where = looked_at or f" (row {again[0]:,} is row {before[0]:,})"
+    return warning(
+        "repeated-rows",
+        "x",
+        f"{len(again):,} of {len(x):,} rows of `x` repeat an earlier one{where}, so that "
+        "validation rows split off would be trained on too: drop the repeats, or pass "
+        "validation_data without them.",
+    )
+
+
+def rows_with_two_labels(
+    x: np.ndarray, y: np.ndarray, looked_at: str = "", *, repeats: Repeats | None = None
+) -> Finding | None:
     """The same row with another label: no model can be right about both."""
-    again, before = repeats_in(x)
+    again, before = repeats_in(x) if repeats is None else repeats
     differs = y[again] != y[before]
     if not differs.any() or _meet_by_chance(x):
         return None

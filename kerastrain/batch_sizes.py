@@ -35,7 +35,7 @@ SCALINGS = {
 _VIEWS = (keras.layers.Flatten, keras.layers.InputLayer, keras.layers.Reshape)
 """Layers whose output is their input, and takes no room of its own."""
 
-_NOT_THERE = ("arguments", "batch_size", "fit_arguments", "model", "x", "y")
+_NOT_THERE = ("arguments", "batch_size", "fit_arguments", "model", "repeats", "x", "y")
 """What the functions that the arguments go to take, and the user can't pass here."""
 
 

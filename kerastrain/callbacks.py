@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from kerastrain._checks import invalid, needs, one_of, real_number, show, whole_number
+from kerastrain._directions import told_by_name
 
 __all__ = [
     "checkpoint",
@@ -27,19 +28,6 @@ __all__ = [
 
 MODES = ("auto", "min", "max")
 """What `mode` may be: whether lower or higher is better."""
-
-_HIGHER_IS_BETTER = frozenset(
-    {
-        *("acc", "accuracy", "auc", "correlation", "f1", "fbeta", "io", "iou", "precision"),
-        *("r2", "recall", "sensitivity", "similarity", "specificity"),
-    }
-)
-_LOWER_IS_BETTER = frozenset(
-    {
-        *("bce", "ce", "crossentropy", "divergence", "error", "hinge", "huber", "logcosh"),
-        *("loss", "mae", "mape", "mse", "msle", "poisson", "rmse"),
-    }
-)
 
 
 class _KnownMonitor:
@@ -342,7 +330,7 @@ def direction(metric: str, mode: str = "auto", *, function: str) -> str:
         ('max', 'min')
     """
     one_of(function, "mode", mode, MODES)
-    told = _told_by_name(metric) if mode == "auto" else mode
+    told = told_by_name(metric) if mode == "auto" else mode
     if told == "auto":
         must = f"be 'min' or 'max' for a metric whose name doesn't tell, such as {metric!r}"
         raise invalid(function, "mode", must, f"mode={mode!r}")
@@ -391,23 +379,10 @@ def rises(monitor: str) -> bool:
         >>> [rises(name) for name in ("val_loss", "val_accuracy", "r2")]
         [False, True, True]
     """
-    return _told_by_name(monitor) == "max"
+    return told_by_name(monitor) == "max"
 
 
 def _mode(function: str, mode: str, monitor: str) -> str:
     """Says what "auto" means where the name does, since Keras 3.10 knows accuracy alone to rise."""
     one_of(function, "mode", mode, MODES)
     return "max" if mode == "auto" and rises(monitor) else mode
-
-
-def _told_by_name(metric: str) -> str:
-    """Returns "min", "max" or "auto", by the name's last word that tells.
-
-    "accuracy_loss" ends in what it is: the loss of the output that is named "accuracy".
-    """
-    for word in reversed(str(metric).lower().split("_")):
-        if word in _HIGHER_IS_BETTER:
-            return "max"
-        if word in _LOWER_IS_BETTER:
-            return "min"
-    return "auto"

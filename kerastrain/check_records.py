@@ -122,13 +122,13 @@ class Report(SavedRecord):
 
     def _headline(self) -> str:
         counts = [
-            _count(len(found), noun)
+            counted(len(found), noun)
             for noun, found in (("error", self.errors), ("warning", self.warnings))
             if found
         ]
-        looked_at = _count(self.rows, "training row")
+        looked_at = counted(self.rows, "training row")
         if self.validation_rows is not None:
-            looked_at += f" and {_count(self.validation_rows, 'validation row')}"
+            looked_at += f" and {counted(self.validation_rows, 'validation row')}"
         what = f"{' and '.join(counts) or 'Nothing'} found in {looked_at} ({self.seconds:.2f} s)."
         if self.overfits is None or self.loss_before is None or self.loss_after is None:
             return what
@@ -147,7 +147,13 @@ def warning(code: str, argument: str, sentence: str) -> Finding:
     return Finding("warning", code, argument, sentence)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things.
+
+    Example:
+        >>> counted(1, "row"), counted(2000, "row")
+        ('1 row', '2,000 rows')
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -16,6 +16,7 @@ from kerastrain import _label_findings as of_labels
 from kerastrain import _model_findings as of_models
 from kerastrain import _output_findings as of_outputs
 from kerastrain import _split_findings as splits
+from kerastrain._chance import chance_of
 from kerastrain._check_parts import (
     Part,
     finding_of,
@@ -28,10 +29,12 @@ from kerastrain._checks import flag, seed_number, whole_number
 from kerastrain._data_checks import DataChecks
 from kerastrain._first_steps import HELPED_STEPS, STEPS, Overfit, loss_of, outputs_of, overfit
 from kerastrain._model_facts import ModelFacts, facts_of
+from kerastrain._row_marks import repeats_in
 from kerastrain.check_records import Finding, Report
 from kerastrain.data import Rows
+from kerastrain.metrics import Loss
 from kerastrain.models import model_checked
-from kerastrain.tasks import check_agreement, class_of_each_row
+from kerastrain.tasks import answers_once_a_row, check_agreement, class_of_each_row
 
 _SAMPLE = 4_096
 """Rows that tell what a column is like; what all rows have to show is confirmed in all."""
@@ -238,8 +241,12 @@ class _Look:
             looks += [of_labels.one_target(y), of_labels.large_targets(y)]
             looks.append(of_labels.targets_out_of_reach(y, facts.head))
             looks.append(None if self._is_shuffled else of_labels.targets_in_order(y))
-        if x is not None and labels is not None:
-            looks.append(splits.rows_with_two_labels(x, labels, _looked_at(training)))
+        if x is not None:
+            repeats, looked_at = repeats_in(x), _looked_at(training)
+            if validation is None:
+                looks.append(splits.repeated_rows(x, repeats, looked_at))
+            if labels is not None:
+                looks.append(splits.rows_with_two_labels(x, labels, looked_at, repeats=repeats))
         if x is not None and x.dtype != object:
             sampled = self._sampled(len(x))
             looks.append(features.target_among_columns(x, y, sampled))
@@ -282,7 +289,10 @@ class _Look:
         facts = self._facts
         if not facts.built or facts.odd_weights:
             return
-        rows = training.rows.take(self._sampled(len(training.rows), _PREDICTED))
+        size = facts.batch_size or _PREDICTED
+        rows = training.rows.take(self._sampled(len(training.rows), size))
+        if facts.batch_size not in (None, len(rows)):
+            return
         try:
             outputs = outputs_of(self._model, rows)
         except Exception as exception:  # Whatever a layer of the user's raises.
@@ -309,7 +319,9 @@ class _Look:
         facts, y = self._facts, training.rows.y
         if not facts.built or not facts.task or not isinstance(y, np.ndarray):
             return None
-        size = min(self._batch_size, _OVERFITTED)
+        size = facts.batch_size or min(self._batch_size, _OVERFITTED)
+        if size > len(y):
+            return None
         batch = training.rows.take(self._sampled(len(y), size))
         chance, steps = _best_constant(facts, batch.y), (STEPS, HELPED_STEPS)
         tried = overfit(self._model, batch, chance)
@@ -341,7 +353,7 @@ def _unfit(
     def attempts() -> Iterator[Any]:
         yield lambda: check_agreement("check", facts.head, facts.loss, None)
         yield lambda: checks.rows(training.rows, training.names)
-        if isinstance(training.rows.y, np.ndarray):
+        if isinstance(training.rows.y, np.ndarray) and answers_once_a_row(model):
             # Of head and loss that don't agree, the first that the labels are held against.
             yield lambda: check_agreement("check", None, facts.loss, training.rows.y)
         if validation is not None:
@@ -384,12 +396,9 @@ def _differ(rows: Rows) -> bool:
 
 
 def _best_constant(facts: ModelFacts, y: np.ndarray) -> float:
-    """Returns the loss of the best answer that is the same for all rows."""
-    if facts.task == "numbers":
-        centred = y.astype(float) - np.mean(y, axis=0)
-        power = 2 if facts.loss is not None and facts.loss.name == "mean_squared_error" else 1
-        return float(np.mean(np.abs(centred) ** power))
+    """Returns the loss of the best answer that is the same for all rows, or that of a like loss."""
     one_hot = y.ndim == 2 and y.shape[1] > 1
-    shares = y.mean(axis=0) if one_hot else np.unique(y, return_counts=True)[1] / len(y)
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
+    classes = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+    like = Loss("mean_absolute_error" if facts.task == "numbers" else classes)
+    own = chance_of(facts.loss, y) or chance_of(like, y)
+    return own.get("loss", 0.0)

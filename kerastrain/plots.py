@@ -5,9 +5,9 @@ them on Axes. Nothing here shows a figure, prints, changes Matplotlib's settings
 """
 
 import dataclasses
+import itertools
 import math
 import os
-import pathlib
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +16,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, given_axes, new_axes
+from kerastrain._axes import COLOURS, given_axes, new_axes, points_to_draw
 from kerastrain._checks import invalid, one_of, real_number, show
+from kerastrain._run_folders import labels_for, one_by_one
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
 
 _KINDS = ("training", "validation", "")
@@ -28,6 +30,8 @@ _SOLID: dict[str, Any] = {"linewidth": 1.7}
 _DASHED: dict[str, Any] = {"linewidth": 1.1, "linestyle": "--"}
 _NEW_NAMES = {"acc": "accuracy", "val_acc": "val_accuracy"}
 _MOST_NAMED_RUNS = 12  # a longer legend fills the page with colours that can't be told apart
+_MOST_POINTS = 160_000  # of all lines together; more take seconds to draw, and show no more
+_POINTS_A_LINE = 1_000
 _Names = str | Sequence[str] | None
 
 
@@ -43,16 +47,18 @@ def plot_history(
 
     Each metric has a panel, with training and validation in it. In a picture of one run, a line
     marks the best epoch and another the early stop; of several runs, each has a colour and a dot
-    at its best epoch, and a training curve is dashed where there are validation curves too.
+    at its best epoch, and a training curve is dashed where there are validation curves too. The
+    lines of many long runs go through the lowest and the highest point of each stretch only.
 
     Args:
-        *histories: Each one our `History`, Keras's `History`, a dict of lists, or a path to a JSON
-            file of `History.save` or a CSV file of Keras's `CSVLogger`.
+        *histories: Each one our `History`, Keras's `History`, a dict of lists, or a path: to a run
+            directory, which may still be training, a folder of some, a JSON file of `History.save`
+            or a CSV file of Keras's `CSVLogger`; or what has several, such as `Repeats`.
         metrics: The panels to draw, such as `"loss"` or `["accuracy", "learning_rate"]`;
             `"val_loss"` means the panel of `"loss"`, and `"acc"` that of `"accuracy"`. By default
             all that was measured, the loss first, without `learning_rate` and `seconds`.
-        labels: One name a history. By default a file's name, or its folder's where files are named
-            alike, else "run 1", "run 2", ...
+        labels: One name a history. By default a file's or a folder's name, or that of the folder
+            around it where they are named alike, else "run 1", "run 2", ...
         smooth: The weight of the past, from 0 (none) to below 1, in an exponential moving average:
             `s[t] = smooth * s[t-1] + (1 - smooth) * x[t]`, drawn as `s[t] / (1 - smooth**t)`, which
             corrects for the start at `s[0] = 0` (Kingma and Ba, "Adam", 2015, section 3), as
@@ -85,10 +91,31 @@ def plot_history(
         if ax is None
         else given_axes("plot_history", ax, names, panel="metric")
     )
-    for panel, panel_ax in zip(panels, axes, strict=True):
-        _draw_panel(panel_ax, panel)
-    _draw_legend(axes, panels, own_figure=ax is None)
+    _draw(axes, panels, own_figure=ax is None)
     return axes
+
+
+def overlay(histories: Sequence[Any], *, metrics: _Names = None, labels: _Names = None) -> Figure:
+    """Returns a figure of what `plot_history` draws, which nothing shows, to be saved.
+
+    Example:
+        >>> figure = overlay([{"loss": [0.9, 0.5]}, {"loss": [0.8, 0.6]}], labels=["a", "b"])
+        >>> [ax.get_ylabel() for ax in figure.axes]
+        ['loss']
+    """
+    panels = _history_curves(histories, metrics, labels, 0, False)
+    axes = new_axes(len(panels), is_shown=False)
+    _draw(axes, panels, own_figure=True)
+    figure = axes[0].figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _draw(axes: list[Axes], panels: list["_Panel"], *, own_figure: bool) -> None:
+    lines = sum(1 + (curve.smoothed is not None) for panel in panels for curve in panel.curves)
+    for ax, panel in zip(axes, panels, strict=True):
+        _draw_panel(ax, panel, max(_POINTS_A_LINE, _MOST_POINTS // max(1, lines)))
+    _draw_legend(axes, panels, own_figure=own_figure)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,10 +172,17 @@ def _history_curves(
 
 def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     """Reads the histories and decides their looks: one shows its kinds, several show their runs."""
+    function, argument = "plot_history", "histories"
     if not sources:
-        raise invalid("plot_history", "histories", "hold at least one history", "histories=()")
-    histories = [_read(source, position) for position, source in enumerate(sources)]
-    names = _default_labels(sources) if labels is None else _check_labels(labels, len(sources))
+        raise invalid(function, argument, "hold at least one history", "histories=()")
+    sources = one_by_one(sources, function=function, argument=argument)
+    default = labels_for(sources) if len(sources) > 1 else [""]
+    names = default if labels is None else _check_labels(labels, len(sources))
+    read = [as_history(source, function=function, argument=argument) for source in sources]
+    begun = [bool(run.epoch) or not _is_path(at) for run, at in zip(read, sources, strict=True)]
+    if any(run.epoch for run in read):  # A run that has just begun waits its turn.
+        read, names = list(itertools.compress(read, begun)), list(itertools.compress(names, begun))
+    histories = [_renamed(history, position) for position, history in enumerate(read)]
     if len(histories) == 1:
         return [_Run(histories[0], names[0], dict(zip(_KINDS, COLOURS, strict=False)), False)]
     colours: Sequence[str] = COLOURS
@@ -162,9 +196,12 @@ def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     ]
 
 
-def _read(source: Any, position: int) -> History:
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike)
+
+
+def _renamed(history: History, position: int) -> History:
     """Returns the history, with "acc" called by today's name unless that is another column."""
-    history = as_history(source, function="plot_history")
     if not history.epoch or not history.history:
         must = "each hold at least one epoch of one column"
         raise invalid("plot_history", "histories", must, f"histories[{position}]={history!r}")
@@ -180,19 +217,6 @@ def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
         must = f"be a list of one label per history ({count})"
         raise invalid("plot_history", "labels", must, f"labels={show(labels)}")
     return [str(name) for name in names]
-
-
-def _default_labels(sources: Sequence[Any]) -> list[str]:
-    """Returns the shortest part of the paths that tells them apart, else the runs' numbers."""
-    labels = [f"run {number}" for number in range(1, len(sources) + 1)]
-    rows = [row for row, source in enumerate(sources) if isinstance(source, str | os.PathLike)]
-    paths = [pathlib.Path(sources[row]).absolute() for row in rows]
-    for names in ([p.stem for p in paths], [p.parent.name for p in paths], list(map(str, paths))):
-        for row, name in zip(rows, names, strict=True):
-            labels[row] = name
-        if len(set(names)) == len(names):
-            break
-    return labels if len(labels) > 1 else [""]
 
 
 def _choose_metrics(metrics: _Names, histories: list[History]) -> list[str]:
@@ -234,10 +258,10 @@ def _smoothed(values: Sequence[float], weight: float) -> list[float]:
     return smoothed
 
 
-def _draw_panel(ax: Axes, panel: _Panel) -> None:
+def _draw_panel(ax: Axes, panel: _Panel, points: int) -> None:
     ax.set_yscale(panel.scale)
     for curve in panel.curves:
-        _draw_curve(ax, curve)
+        _draw_curve(ax, curve, points)
     if len(panel.runs) == 1:  # the lines of several would be a forest
         _mark_epochs(ax, panel.runs[0].history)
         for best in filter(None, (curve.best for curve in panel.curves)):
@@ -247,24 +271,30 @@ def _draw_panel(ax: Axes, panel: _Panel) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
-def _draw_curve(ax: Axes, curve: _Curve) -> None:
+def _draw_curve(ax: Axes, curve: _Curve, points: int) -> None:
     """Draws the curve, the raw one behind a smoothed one, and a dot at its best epoch."""
-    epochs, colour = curve.run.history.epoch, curve.run.colours[curve.kind]
+    colour = curve.run.colours[curve.kind]
     dashed = curve.run.dashed and curve.kind == "training"
     style = {"color": colour, **(_DASHED if dashed else _SOLID)}
-    there = np.pad(np.isfinite(curve.values), 1)
-    alone = np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])
-    if alone.size:  # a point without neighbours has no line to be seen by
-        style |= {"marker": "o", "markersize": 5, "markevery": alone.tolist()}
     if curve.smoothed is not None:
         faint = style | {"alpha": 0.25, "linestyle": "-", "linewidth": 1}
-        ax.plot(epochs, curve.values, label="_raw", **faint)
+        _draw_line(ax, curve, curve.values, points, label="_raw", **faint)
     name = ", ".join(filter(None, (curve.run.label, curve.kind)))
-    ax.plot(epochs, curve.smoothed or curve.values, label=name, **style)
+    _draw_line(ax, curve, curve.smoothed or curve.values, points, label=name, **style)
     if curve.best:
         ring = ax.get_facecolor()
         (dot,) = ax.plot(*curve.best, "o", color=colour, markeredgecolor=ring, label="_best")
         dot.set(markersize=7.5, zorder=4)
+
+
+def _draw_line(ax: Axes, curve: _Curve, column: Sequence[float], points: int, **style: Any) -> None:
+    shown = points_to_draw(column, points)
+    values = np.asarray(column, dtype=float)[shown]
+    there = np.pad(np.isfinite(values), 1)
+    alone = np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])
+    if alone.size:  # a point without neighbours has no line to be seen by
+        style |= {"marker": "o", "markersize": 5, "markevery": alone.tolist()}
+    ax.plot(np.asarray(curve.run.history.epoch)[shown], values, **style)
 
 
 def _mark_epochs(ax: Axes, history: History) -> None:

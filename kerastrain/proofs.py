@@ -104,6 +104,9 @@ def prove_resume(
         if name in arguments:
             must = "be left out: the run that is broken off has a folder of its own"
             raise invalid(function, name, must, f"{name}={show(arguments[name])}")
+    if arguments.get("repeats") is not None:
+        must = "be left out: two runs are held against each other"
+        raise invalid(function, "repeats", must, f"repeats={show(arguments['repeats'])}")
     seed = seed_number(function, seed)
     call = {"seed": seed, "epochs": epochs, "speed": "steps", "verbose": 0, **arguments}
     callbacks = call.pop("callbacks", ())

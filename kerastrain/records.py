@@ -24,6 +24,7 @@ from kerastrain._record_files import (
     save_record,
     unreadable,
 )
+from kerastrain._run_folders import history_file
 
 STOP_REASONS = ("finished", "early_stopping", "time", "nan", "interrupted", "error")
 """Why a run ended, as `History.stop_reason` says it."""
@@ -146,16 +147,15 @@ class History:
         Raises:
             ValueError: If the file can't be read or isn't a history.
         """
-        return cls._load(path, "History.load")
+        return cls._load(path, "History.load", "path")
 
     @classmethod
-    def _load(cls, path: str | os.PathLike[str], function: str) -> Self:
+    def _load(cls, path: str | os.PathLike[str], function: str, argument: str) -> Self:
         read = cls._from_csv if pathlib.Path(path).suffix == ".csv" else cls._from_json
         try:
             return read(read_text(path))
         except UnreadableError as error:
             must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
-            argument = "path" if function == "History.load" else "histories"
             raise unreadable(function, argument, must, path, error) from error
 
     @classmethod
@@ -166,9 +166,10 @@ class History:
     def of_fields(cls, fields: Mapping[str, Any]) -> Self:
         """Makes a history of its fields, as a file holds them."""
         columns = {name: numbers_of(column) for name, column in fields["history"].items()}
-        # JSON has no numbers for keys, and a file of an earlier version no `speed`.
+        # JSON has no numbers for keys, and a file of an earlier version no `speed` and no `chance`.
         speed = {int(epoch): str(way) for epoch, way in fields.get("speed", {}).items()}
-        return cls(**{**fields, "history": columns, "speed": speed})
+        chance = {str(name): float(value) for name, value in fields.get("chance", {}).items()}
+        return cls(**{**fields, "history": columns, "speed": speed, "chance": chance})
 
     @classmethod
     def _from_csv(cls, text: str) -> Self:
@@ -213,13 +214,15 @@ class History:
         return None if self.best_epoch is None else self.epoch.index(self.best_epoch)
 
 
-def as_history(source: Any, *, function: str) -> History:
+def as_history(source: Any, *, function: str, argument: str = "histories") -> History:
     """Returns a `History` from anything that holds one.
 
     Args:
-        source: Our `History`, Keras's `History`, a dict of lists, or a path to a JSON file of
-            `History.save` or a CSV file of Keras's `CSVLogger`.
+        source: Our `History`, Keras's `History`, a dict of lists, or a path: to a run directory,
+            which may still be training, a JSON file of `History.save` or a CSV file of Keras's
+            `CSVLogger`.
         function: The public function that was given it, named in the error.
+        argument: Its argument.
 
     Example:
         >>> as_history({"loss": [0.9, 0.5]}, function="plot_history").best_epoch
@@ -228,12 +231,13 @@ def as_history(source: Any, *, function: str) -> History:
     if isinstance(source, History):
         return source
     if isinstance(source, str | os.PathLike):
-        return History._load(source, function)
+        path = history_file(source, function=function, argument=argument)
+        return History._load(path, function, argument)
     columns = source if isinstance(source, Mapping) else getattr(source, "history", None)
     if isinstance(columns, Mapping) and all(_are_numbers(column) for column in columns.values()):
         return History.of(columns, getattr(source, "epoch", None) or None)
     must = "be a History, Keras's History, a dict of lists of numbers or a path to a saved one"
-    raise invalid(function, "histories", must, show(source), kind=TypeError)
+    raise invalid(function, argument, must, show(source), kind=TypeError)
 
 
 def lowest(values: Sequence[float]) -> int | None:

@@ -3,7 +3,7 @@
     run.json            what the run began with
     history.json        its epochs so far, which `History.load` reads at any time
     environment.json    versions, machine and seed of each start
-    best.keras          the best model, which Keras loads
+    best.keras          the best model, which Keras loads; or best.weights.h5, see `why_not_whole`
     state-000012.ktr    everything, to the bit; the newest ones are kept
     lock.json           who is at work on it
 
@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import sys
 import time
 import warnings
@@ -31,18 +32,26 @@ from kerastrain._configurations import RATE, first_difference
 from kerastrain._exact_state import facts_of
 from kerastrain._generations import Generations
 from kerastrain._record_files import VERSION, UnreadableError, fields_in, read_text, save_record
-from kerastrain._run_lock import InUseError, RunLock
+from kerastrain._run_folders import HISTORY, RUN
+from kerastrain._run_lock import LOCK, InUseError, RunLock
 from kerastrain._state_files import State
-from kerastrain.engine import SPEEDS
+from kerastrain.engine import speed_checked
 from kerastrain.records import History
-from kerastrain.saving import save_model
+from kerastrain.saving import save_model, save_weights
 
-BEST = "best.keras"
-_RUN, _HISTORY, _ENVIRONMENT = "run.json", "history.json", "environment.json"
+BEST, BEST_WEIGHTS = "best.keras", "best.weights.h5"
+_ENVIRONMENT = "environment.json"
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _are_ways(value: Any) -> bool:
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        ways = speed_checked("fit", {int(epoch): way for epoch, way in value.items()})
+        return ways != "auto"
+    return False
 
 
 _FACTS: dict[str, Callable[[Any], bool]] = {
@@ -54,15 +63,30 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     "logs": lambda value: (
         isinstance(value, dict) and all(isinstance(log, float) for log in value.values())
     ),
-    "ways": lambda value: (
-        isinstance(value, dict)
-        and "0" in value
-        and all(epoch.isdecimal() and way in SPEEDS[1:] for epoch, way in value.items())
-    ),
+    "ways": _are_ways,
+    "rate": lambda value: value is None or isinstance(value, float),
     "configuration": lambda value: isinstance(value, dict),
     "first_batch": lambda value: isinstance(value, str),
 }
 """What a state has to say, and how that is told from what it can't."""
+
+_PARTS = {"facts": dict, "callbacks": dict, "python": list, "numpy": dict}
+"""Its parts."""
+
+
+_NOT_WRITTEN = (NotImplementedError, TypeError, ValueError)
+"""What Keras raises for a model that has no words for itself."""
+
+
+def why_not_whole(model: keras.Model) -> str | None:
+    """Says why a model can't be kept whole; `None` if it can."""
+    try:
+        keras.saving.serialize_keras_object(model)
+    except _NOT_WRITTEN as error:
+        named = re.search(r"Object (\w+) was created", str(error))
+        who = f"{named[1]} has no get_config()" if named else "Keras can't write the model down"
+        return f"{who}, so that its best weights are kept in {BEST_WEIGHTS}, and no {BEST}"
+    return None
 
 
 class RunDirectory:
@@ -116,22 +140,25 @@ class RunDirectory:
         """Keeps a state, and tells readers of it."""
         self._check_own()
         self._generations.save(state, is_landmark=is_landmark)
-        history.save(self.path / _HISTORY)
+        history.save(self.path / HISTORY)
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
         self._check_own()
-        history.save(self.path / _HISTORY)
+        history.save(self.path / HISTORY)
 
     def save_best(self, model: keras.Model) -> None:
-        """Keeps a model as the best."""
+        """Keeps a model as the best; of one that can't be written down, its weights."""
         self._check_own()
-        save_model(model, self.path / BEST)
+        try:
+            save_model(model, self.path / BEST)
+        except _NOT_WRITTEN:
+            save_weights(model, self.path / BEST_WEIGHTS)
 
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
         self._check_own()
-        save_record(self.path / _RUN, "Run", {"configuration": configuration})
+        save_record(self.path / RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
 
@@ -156,27 +183,41 @@ class RunDirectory:
         except UnreadableError as error:
             raise _broken(self.path, str(error)) from error
         if found is None:
-            if (self.path / _HISTORY).exists() or (self.path / _RUN).exists():
-                raise _broken(self.path, "its state is gone")
+            self._check_new()
             return None
         state, notes = found
         for note in notes:
             warnings.warn(f"`fit`: run={os.fspath(self.path)!r}: {note}.", stacklevel=6)
         return state
 
+    def _check_new(self) -> None:
+        """Raises for a folder without a state that somebody has put something else in."""
+        for name, kind in ((RUN, "Run"), (HISTORY, "History")):
+            with contextlib.suppress(UnreadableError):
+                fields_in(read_text(self.path / name), kind)
+                raise _broken(self.path, "its state is gone")
+        for other in sorted(self.path.iterdir()):
+            if other.is_file() and other.name != LOCK and not other.name.startswith("."):
+                must = "be the folder of a run, or one without files"
+                received = f"run={os.fspath(self.path)!r}, which holds {other.name}"
+                raise invalid("fit", "run", must, received)
+
     def _facts_checked(self) -> dict[str, Any]:
         """Returns what the state says, or raises where that can't be, as of one made by hand."""
         assert self.state is not None
-        facts = self.state.facts.get("facts")
+        whole = self.state.facts
+        if not all(isinstance(whole.get(part), kind) for part, kind in _PARTS.items()):
+            raise _broken(self.path, f"its state holds no {', '.join(_PARTS)}")
+        facts = whole["facts"]
         for name, is_right in _FACTS.items():
-            if not isinstance(facts, dict) or not is_right(facts.get(name)):
+            if name not in facts or not is_right(facts[name]):
                 raise _broken(self.path, f"its state has no {name} that can be")
         return facts_of(self.state)
 
     def _check_version(self) -> None:
         """Raises for a folder of a later version of this package; a broken file tells nothing."""
         with contextlib.suppress(UnreadableError, json.JSONDecodeError, AttributeError):
-            version = json.loads(read_text(self.path / _RUN)).get("version")
+            version = json.loads(read_text(self.path / RUN)).get("version")
             if isinstance(version, int) and version > VERSION:
                 must = f"be a run directory of version {VERSION}, which this package reads"
                 received = f"run={os.fspath(self.path)!r} of version {version}"

@@ -44,6 +44,8 @@ class Source:
         shuffle: Likewise: whether Keras is to shuffle the batches of a PyDataset.
         parts: What was passed, by name: arrays as they are trained on, or streams.
         first: The batch that a stream began with, when it was looked at.
+        positions: Which of the rows are trained on; `None` for a stream.
+        held_out_count: How many rows are validated on; `None` for a stream, and without any.
     """
 
     train: Any
@@ -58,6 +60,8 @@ class Source:
     shuffle: bool = False
     parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     first: Any = None
+    positions: np.ndarray | None = None
+    held_out_count: int | None = None
 
     @property
     def rows(self) -> Rows | None:
@@ -148,7 +152,9 @@ def source_for(
         source, validation, batch_size, held_out if validation is rows else None
     )
     parts = {"x": rows.x, "y": rows.y, "sample_weight": rows.weight, **held}
-    return dataclasses.replace(source, parts=parts)
+    count = len(validation) if held_out is None and isinstance(validation, Rows) else None
+    count = count if held_out is None else len(held_out)
+    return dataclasses.replace(source, parts=parts, positions=positions, held_out_count=count)
 
 
 def _held_out(data: Any) -> dict[str, Any]:

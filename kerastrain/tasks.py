@@ -135,6 +135,22 @@ def head_of(model: keras.Model) -> Head | None:
     return None if activation is None else Head(shape[-1], activation)
 
 
+def answers_once_a_row(model: keras.Model) -> bool:
+    """Tells whether a model gives a row one answer, and not one a step of a series or a pixel.
+
+    Example:
+        >>> tagger = [keras.Input((20, 4)), keras.layers.Dense(3, "softmax")]
+        >>> answers_once_a_row(keras.Sequential(tagger))
+        False
+    """
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError, RuntimeError):
+        return True
+    is_one = isinstance(shape, tuple) and all(isinstance(n, int | None) for n in shape)
+    return not is_one or len(shape) <= 2
+
+
 def compiled_loss(model: keras.Model) -> Loss | None:
     """Returns the one loss that a model was compiled with, or `None` for several or none."""
     loss = getattr(model, "loss", None)
@@ -159,6 +175,8 @@ def class_of_each_row(model: keras.Model, y: Any) -> np.ndarray | None:
     """
     loss = compiled_loss(model)
     if loss is None or loss.name not in _CROSSENTROPIES or not isinstance(y, np.ndarray):
+        return None
+    if not answers_once_a_row(model):
         return None
     if y.ndim == 2 and y.shape[1] > 1:
         return y.argmax(axis=1) if loss.name in _LOSSES_OF_TASK["multiclass"] else None
@@ -221,7 +239,9 @@ def check_agreement(
 
 def _check_head(function: str, head: Head, loss: Loss) -> None:
     must = ""
-    if head.activation == "softmax" and head.units == 1:
+    if head.activation == "softmax" and head.units == 1 and loss.name in _REGRESSION_LOSSES:
+        must = "not end in one softmax unit, which always gives 1: write Dense(1) for a regression"
+    elif head.activation == "softmax" and head.units == 1:
         must = (
             "not end in one softmax unit, which always gives 1: write "
             'Dense(1, activation="sigmoid"), or one unit per class'
@@ -240,7 +260,13 @@ def _check_head(function: str, head: Head, loss: Loss) -> None:
         must = (
             "not pair a softmax head with binary_crossentropy: compile with "
             'sparse_categorical_crossentropy, or write Dense(1, activation="sigmoid") for two '
-            "classes"
+            f'classes, Dense({head.units}, activation="sigmoid") for labels of which several may '
+            "hold"
+        )
+    elif head.units == 1 and loss.name in _LOSSES_OF_TASK["multiclass"]:
+        must = (
+            f"have a unit per class for {loss.name}: compile with mse for numbers, or write "
+            'Dense(1, activation="sigmoid") and binary_crossentropy for two classes'
         )
     elif (
         head.activation in _NO_PROBABILITIES

@@ -25,6 +25,7 @@ from kerastrain._following import (
 from kerastrain._keeping import Keeping, keeping
 from kerastrain._nan_causes import findings_of, told, told_of_nan
 from kerastrain._optimizers import follow, variable_rate_of
+from kerastrain._settings import chance_in, settings_of
 from kerastrain._unfreezing import unfreezing_for
 from kerastrain.models import compiled_model_checked
 from kerastrain.progress import Progress, progress_callback
@@ -202,6 +203,16 @@ def fit(
         if unfreezing:
             unfreezing.prepare()
         _follow(model, schedule, callbacks, steps=source.steps, epochs=epochs)
+        account.settings = settings_of(
+            model,
+            source,
+            callbacks,
+            epochs=epochs,
+            batch_size=batch_size,
+            first_rate=kept.first_rate,
+            arguments=_chosen(asked),
+        )
+        account.chance = chance_in(model, source, is_weighted=class_weight is not None)
         _start_from(model, drawn, is_given=seed is not None)
         everyone = [*account.callbacks, *([unfreezing] if unfreezing else []), *callbacks]
         everyone += [best.watcher, *([bar] if bar else [])]
@@ -316,6 +327,17 @@ def _closing(bar: Progress | None, account: Account, kept: Keeping) -> Iterator[
     finally:
         if bar:
             bar.close()
+
+
+def _chosen(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what was told otherwise than by default, but for what has other words for it."""
+    usual = inspect.signature(fit).parameters
+    others = ("batch_size", "schedule", "speed", "monitor")
+    return {
+        name: value
+        for name, value in asked.items()
+        if name not in others and value != usual[name].default
+    }
 
 
 def _train(

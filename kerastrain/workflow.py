@@ -1,18 +1,24 @@
 """`build_and_fit`: a model from a builder's name to its trained weights, in one call."""
 
 import contextlib
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, overload
 
 import keras
 
-from kerastrain._checks import invalid, one_of, show
+from kerastrain._checks import invalid, one_of, show, whole_number
 from kerastrain._rate_choice import find_rate, rate_to_compile_with
+from kerastrain._repeating import first_seed_kept, folder_of, keep_first_seed, repeated
+from kerastrain._settings import noting
 from kerastrain.builders import ALayer
 from kerastrain.building import build_for, check_learns, known_of, unpacked
+from kerastrain.callbacks import copies
 from kerastrain.models import Builder, builder_of
 from kerastrain.records import History
+from kerastrain.repeats import Repeats
 from kerastrain.run import seed_kept
 from kerastrain.training import OF_ONE_RUN, arguments_of_fit, drawn_seed, fit, generators_left_alone
 
@@ -29,6 +35,46 @@ class Trained(NamedTuple):
     history: History
 
 
+@overload
+def build_and_fit(
+    builder: str | Builder,
+    data: Any,
+    *,
+    a_layer: ALayer = ...,
+    params: Mapping[str, Any] | None = ...,
+    reuse: keras.Model | None = ...,
+    layers: int | None = ...,
+    frozen: bool | None = ...,
+    task: str | None = ...,
+    optimizer: str | keras.optimizers.Optimizer = ...,
+    learning_rate: float | str | None = ...,
+    metrics: Sequence[Any] | None = ...,
+    seed: int | None = ...,
+    repeats: None = ...,
+    **fit_arguments: Any,
+) -> Trained: ...
+
+
+@overload
+def build_and_fit(
+    builder: str | Builder,
+    data: Any,
+    *,
+    a_layer: ALayer = ...,
+    params: Mapping[str, Any] | None = ...,
+    reuse: keras.Model | None = ...,
+    layers: int | None = ...,
+    frozen: bool | None = ...,
+    task: str | None = ...,
+    optimizer: str | keras.optimizers.Optimizer = ...,
+    learning_rate: float | str | None = ...,
+    metrics: Sequence[Any] | None = ...,
+    seed: int | None = ...,
+    repeats: int,
+    **fit_arguments: Any,
+) -> Repeats: ...
+
+
 def build_and_fit(
     builder: str | Builder,
     data: Any,
@@ -43,8 +89,9 @@ def build_and_fit(
     learning_rate: float | str | None = None,
     metrics: Sequence[Any] | None = None,
     seed: int | None = None,
+    repeats: int | None = None,
     **fit_arguments: Any,
-) -> Trained:
+) -> Trained | Repeats:
     """Builds a model, compiles it for its task and trains it, in one call.
 
     A builder's `input_shape`, `classes`, `outputs` and `texts` come from the data where they
@@ -67,10 +114,14 @@ def build_and_fit(
         metrics: Replaces the task's metrics.
         seed: Decides the first weights too: two calls with the same seed are the same to the bit.
             Left out, one is drawn, and Python's and NumPy's generators stay as they are.
+        repeats: How often to train, each time with another seed, so as to see how far the runs
+            scatter: first weights, order, dropout, and the split where one is asked for, all come
+            from it. The first run has `seed` itself, and the others' are drawn from that.
+            Callbacks are copied for each, and in `run` each has a folder of its own.
         **fit_arguments: Those of `fit`. Unless they say how to validate, `data.val` is used.
 
     Returns:
-        The model and its history.
+        The model and its history; with `repeats`, even of 1, all histories and the best model.
 
     Example:
         >>> import kerastrain as ktr
@@ -78,11 +129,30 @@ def build_and_fit(
         >>> model, history = ktr.build_and_fit("dense", data, epochs=1, seed=1, verbose=0)
         >>> len(history)
         1
+        >>> several = build_and_fit("dense", data, epochs=1, seed=1, verbose=0, repeats=2)
+        >>> several.metric, len(several.histories), several.histories[0].seed
+        ('val_loss', 2, 1)
     """
     function = "build_and_fit"
     chosen = builder_of(builder, function=function, argument="builder")
     not_for_transfer = {"layers": layers, "frozen": frozen} if reuse is None else {}
-    _check_fit_arguments(chosen, fit_arguments, not_for_transfer)
+    _check_fit_arguments(chosen, fit_arguments, {**not_for_transfer, "repeats": repeats})
+    if repeats is not None:
+        once = functools.partial(
+            build_and_fit,
+            builder,
+            data,
+            a_layer=a_layer,
+            params=params,
+            reuse=reuse,
+            layers=layers,
+            frozen=frozen,
+            task=task,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            metrics=metrics,
+        )
+        return _repeated(once, repeats, seed, fit_arguments)
     rate = rate_to_compile_with(learning_rate)
     (x, y), validation_data, *_ = unpacked(data, function=function)
     if not {"validation_data", "validation_split"} & set(fit_arguments):
@@ -112,7 +182,39 @@ def build_and_fit(
             check_learns(model, layers, fit_arguments.get("unfreeze"))
         if learning_rate == "auto":
             find_rate(model, x, y, fit_arguments, drawn)
-        return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
+        with noting(_settings_of(builder, data, params)):
+            return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
+
+
+def _repeated(
+    once: Callable[..., Trained], repeats: int, seed: int | None, arguments: Mapping[str, Any]
+) -> Repeats:
+    """Does what `build_and_fit` does, several times, and keeps the seeds that it has drawn."""
+    count = whole_number("build_and_fit", "repeats", repeats, least=1)
+    folder = folder_of(arguments.get("run"))
+    given = first_seed_kept(folder, seed)
+    first = drawn_seed(given)
+
+    def train(seed: int, run: pathlib.Path | None) -> Trained:
+        own = {"run": run, "callbacks": copies(arguments.get("callbacks") or ())}
+        return once(seed=seed, **{**arguments, **own})
+
+    with contextlib.ExitStack() as stack:
+        if given is None:
+            stack.enter_context(generators_left_alone())
+        keep_first_seed(folder, first)
+        return repeated(
+            train, count=count, first=first, folder=folder, verbose=arguments.get("verbose", "auto")
+        )
+
+
+def _settings_of(
+    builder: str | Builder, data: Any, params: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns what the history is to note of where model and data come from."""
+    name = builder if isinstance(builder, str) else getattr(builder, "__name__", None)
+    given = {f"params.{key}": value for key, value in (params or {}).items()}
+    return {"builder": name, **given, "data": getattr(data, "name", None)}
 
 
 def _check_fit_arguments(

@@ -398,3 +398,35 @@ def test_rows_of_any_kind_are_looked_at(kind):
 def test_targets_of_a_shape_that_the_loss_does_not_take_are_an_error():
     report = check(a_model(), X, np.zeros((300, 4, 4), int))
     assert [(f.code, f.argument) for f in report.findings] == [("no-loss", "y")]
+
+
+def test_a_tagger_of_series_is_sound():
+    layers = [keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((20, 4)), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(50, 20, 4)).astype("float32")
+    assert check(model, x, (x[..., 0] > 0).astype(int)).findings == []
+
+
+def test_a_model_of_a_fixed_batch_size_is_run_on_batches_of_that_size():
+    layers = [keras.layers.LSTM(4, stateful=True), keras.layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((6, 1), batch_size=10), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = np.random.default_rng(0).normal(size=(60, 6, 1)).astype("float32"), np.arange(60) % 3
+    assert check(model, x, y, batch_size=10).errors == []
+    assert check(model, x[:5], y[:5], batch_size=10).errors == []
+
+
+def test_infinity_is_a_fault_where_it_is_trained_alone():
+    class Masked(keras.layers.Layer):
+        def build(self, shape):
+            fill = keras.initializers.Constant(-np.inf)
+            self.mask = self.add_weight((1,), fill, trainable=False)
+
+        def call(self, x):
+            return keras.ops.maximum(x, self.mask)
+
+    model = keras.Sequential([keras.Input((4,)), Masked(), keras.layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+    assert check(model, x, np.arange(60) % 3).errors == []

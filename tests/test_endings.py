@@ -130,6 +130,26 @@ def test_ctrl_c_saves_and_returns_what_there_is(short_calls, folder):
     assert bits_of(last) == bits_of(whole)
 
 
+def test_ctrl_c_while_it_validates_costs_nothing_of_the_epoch(short_calls, folder):
+    class PressesWhileItValidates(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_test_begin(self, logs=None):
+            if self.epoch == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    whole, other = net(), net(2)
+    expected = fit(whole, X, Y, **CALL)
+    call = CALL | {"run": folder, "save_every": 1e9}
+    history = fit(net(), X, Y, callbacks=[PressesWhileItValidates()], **call)
+    assert (history.stop_reason, history.epoch) == ("interrupted", [0, 1])
+    facts = newest_facts(folder)
+    assert (facts["epoch"], facts["batch"]) == (2, 9)  # Behind its last batch.
+    assert told_by(fit(other, X, Y, **call)) == told_by(expected)
+    assert bits_of(other) == bits_of(whole)
+
+
 def test_a_second_ctrl_c_leaves_at_once_and_the_run_as_it_was_saved(short_calls, folder):
     class PressesTwice(PressesCtrlC):
         def on_train_batch_end(self, batch, logs=None):

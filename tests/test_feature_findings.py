@@ -216,6 +216,17 @@ FOUND = {
             "turn the texts into whole numbers first."
         ),
     ),
+    "columns that are all large": (
+        lambda: features.large_numbers(np.full((30, 2), 2e6), np.full((30, 2), 2e6)),
+        "warning",
+        "unscaled",
+        "x",
+        (
+            "The columns of `x` are of the size of 2e+06, where a new model wants numbers near 1: "
+            "standardise each column with the training rows' mean and deviation, or begin the "
+            "model with an adapted keras.layers.Normalization()."
+        ),
+    ),
 }
 
 

@@ -8,11 +8,12 @@ import subprocess
 import keras
 import numpy as np
 import pytest
+from small_models import assert_same_bits
 from small_runs import CALL, X, Y, bits_of, broken_off, held_out, message_of, net, told_by
 
 from kerastrain.callbacks import early_stopping
 from kerastrain.records import History
-from kerastrain.saving import load_model
+from kerastrain.saving import load_model, load_weights
 from kerastrain.training import fit
 
 # What is in it.
@@ -104,3 +105,34 @@ def test_a_disk_that_can_only_be_read_is_refused(small_disk):
         "`fit`: `run` must be a folder that can be written. Received: "
         f"run={os.fspath(small_disk / 'run')!r} (Read-only file system)."
     )
+
+
+class Scaled(keras.layers.Layer):
+    """A layer that doesn't say how it was made."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, x):
+        return self.function(x)
+
+
+def test_of_a_model_that_keras_cannot_write_down_the_weights_are_kept(folder, capsys):
+    def unwritable():
+        layers = [Scaled(keras.ops.tanh), keras.layers.Dense(1, activation="sigmoid")]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile("adam", "binary_crossentropy")
+        return model
+
+    model, other = unwritable(), unwritable()
+    fit(model, X, Y, run=folder, **CALL | {"verbose": 1})
+    assert (
+        f"run {os.fspath(folder)!r}: Scaled has no get_config(), so that its best weights are kept "
+        "in best.weights.h5, and no best.keras\n"
+    ) in capsys.readouterr().out
+    load_weights(other, folder / "best.weights.h5")
+    assert_same_bits(other.get_weights(), model.get_weights())
+    again = unwritable()
+    fit(again, X, Y, run=folder, **CALL)
+    assert_same_bits(again.get_weights(), model.get_weights())

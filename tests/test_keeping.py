@@ -9,7 +9,7 @@ import keras
 import pytest
 from small_runs import CALL, X, Y, message_of, net
 
-from kerastrain.callbacks import reduce_on_plateau
+from kerastrain.callbacks import early_stopping, reduce_on_plateau
 from kerastrain.schedules import one_cycle
 from kerastrain.training import fit
 
@@ -56,9 +56,35 @@ CHANGES = {
     "callbacks": (
         changed(callbacks=[reduce_on_plateau()]),
         "callbacks []",
-        'callbacks ["_ReduceLROnPlateau 1"]',
+        'callbacks ["ReduceLROnPlateau 1"]',
     ),
 }
+
+
+def test_a_stopper_that_watches_something_else_is_refused(folder):
+    def stopper(monitor, **arguments):
+        return {"callbacks": [early_stopping(monitor, patience=9, **arguments)]}
+
+    fit(net(), X, Y, run=folder, **CALL | stopper("val_acc"))
+    fit(net(), X, Y, run=folder, **CALL | stopper("val_accuracy"))
+    with pytest.raises(ValueError, match="`run` must go on") as error:
+        fit(net(), X, Y, run=folder, **CALL | stopper("val_loss"))
+    assert str(error.value) == (
+        '`fit`: `run` must go on as it began, with callbacks.EarlyStopping 1.monitor "val_accuracy"'
+        '. Received: callbacks.EarlyStopping 1.monitor "val_loss", '
+        f"run={os.fspath(folder)!r}."
+    )
+
+
+def test_a_state_of_its_own_kind_is_asked_for_only_where_it_is_kept(folder):
+    class Keeps(keras.callbacks.Callback):
+        def get_state(self):
+            return object()
+
+        def set_state(self, state):
+            pass
+
+    assert len(fit(net(), X, Y, max_time=1000, callbacks=[Keeps()], **CALL)) == 4
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -142,6 +168,17 @@ def test_a_run_without_its_state_does_not_silently_begin_anew(folder):
         "`fit`: `run` must be a whole run directory. Received: "
         f"run={os.fspath(folder)!r} (its state is gone)."
     )
+
+
+def test_a_folder_of_other_files_is_refused_and_left_as_it_is(folder):
+    folder.mkdir()
+    (folder / "best.keras").write_text("precious")
+    assert message_of(folder) == (
+        "`fit`: `run` must be the folder of a run, or one without files. Received: "
+        f"run={os.fspath(folder)!r}, which holds best.keras."
+    )
+    assert [path.name for path in folder.iterdir()] == ["best.keras"]
+    assert (folder / "best.keras").read_text() == "precious"
 
 
 def test_a_run_that_another_call_is_at_work_on_is_refused(folder):

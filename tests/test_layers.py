@@ -34,6 +34,10 @@ RANKS = {
     "rate_records": 1.5,
     "search_records": 1.5,
     "check_records": 1.5,
+    "_curves": 1.2,
+    "_run_facts": 1.3,
+    "_advice": 1.4,
+    "diagnosis": 2,
     "_row_marks": 0,
     "_feature_findings": 2,
     "_label_findings": 2,
@@ -82,6 +86,16 @@ RANKS = {
     "_exact_state": 3.5,
     "_configurations": 3.5,
     "_course": 4.2,
+    "_chance": 2,
+    "_noise": 0,
+    "repeats": 1.5,
+    "_repeating": 4,
+    "_standings": 1.7,
+    "_comparison_words": 1.8,
+    "comparison": 2.5,
+    "_directions": 0,
+    "_run_folders": 0.5,
+    "_settings": 4.2,
     "_best_state": 4.3,
     "_keeper": 4.4,
     "run": 4.3,
@@ -235,7 +249,9 @@ KEEPERS = [
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
-    "_feature_findings",
+    *("_feature_findings", "_directions", "_run_folders", "_noise", "repeats"),
+    *("_standings", "_comparison_words", "comparison"),
+    *("_curves", "_run_facts", "_advice", "diagnosis"),
 ]
 
 

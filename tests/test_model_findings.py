@@ -255,6 +255,17 @@ FOUND = {
             "(build(reuse=...))."
         ),
     ),
+    "a single row": (
+        lambda: models.too_few_rows(ModelFacts(trainable=2000), 1),
+        "warning",
+        "too-few-rows",
+        "model",
+        (
+            "`model` has 2,000 weights to train and `x` has 1 row, 2,000 weights a row: take a "
+            "smaller model, more rows, or lower layers that were trained elsewhere "
+            "(build(reuse=...))."
+        ),
+    ),
     "batches larger than the data": (
         lambda: models.large_batches(100, 256),
         "warning",

@@ -1,3 +1,4 @@
+import io
 import math
 import time
 
@@ -430,8 +431,18 @@ def test_forty_runs_of_five_thousand_epochs_take_two_seconds_at_most():
     runs = [wave(5000, run) for run in range(40)]
     start = time.process_time()
     axes = plot_history(*runs, smooth=0.9)
+    axes[0].figure.savefig(io.BytesIO(), format="png")
     assert time.process_time() - start < 2
-    assert len(line(axes[0], "run 40, validation").get_ydata()) == 5000
+    (panel, *_) = _history_curves(runs, None, None, 0.9, False)
+    whole, drawn = panel.curves[-1].smoothed, line(axes[0], "run 40, validation")
+    assert len(drawn.get_ydata()) < len(whole) == 5000
+    assert (min(drawn.get_ydata()), max(drawn.get_ydata())) == (min(whole), max(whole))
+    assert (drawn.get_xdata()[0], drawn.get_xdata()[-1]) == (0, 4999)
+
+
+def test_a_long_run_alone_is_drawn_through_all_its_points():
+    (ax,) = plot_history(wave(5000))
+    assert len(line(ax, "validation").get_ydata()) == 5000
 
 
 # What is refused

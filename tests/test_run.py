@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from small_runs import CALL, X, Y, bits_of, broken_off, message_of, net, told_by
 
+from kerastrain._generations import Generations
+from kerastrain._state_files import State
 from kerastrain.records import History
 from kerastrain.saving import load_model
 from kerastrain.training import fit
@@ -64,14 +66,14 @@ FORGED = {
     "a seed that is none": {"seed": [1]},
     "a configuration that is none": {"configuration": 3},
     "logs that are none": {"logs": {"loss": "low"}},
+    "a way that can't follow another": {"ways": {"0": "plain", "1": "compiled"}},
+    "a rate that is none": {"rate": "high"},
+    "a step beyond all steps": {"first_step": 2**70},
 }
 
 
 @pytest.mark.parametrize("forged", FORGED)
 def test_a_state_that_somebody_made_up_is_refused(half, tmp_path, forged):
-    from kerastrain._generations import Generations
-    from kerastrain._state_files import State
-
     folder = tmp_path / "run"
     shutil.copytree(half[0], folder)
     generations = Generations(folder)
@@ -86,10 +88,60 @@ def test_a_state_that_somebody_made_up_is_refused(half, tmp_path, forged):
     )
 
 
-def test_a_state_of_other_arrays_is_refused(half, tmp_path):
-    from kerastrain._generations import Generations
-    from kerastrain._state_files import State
+def forged(half, folder, change):
+    """Returns what is said of a run whose state was changed by hand."""
+    shutil.copytree(half[0], folder)
+    generations = Generations(folder)
+    state = generations.newest()[0]
+    change(state.facts)
+    for _ in range(3):
+        generations.save(state, is_landmark=True)
+    return message_of(folder)
 
+
+@pytest.mark.parametrize("part", ["callbacks", "python", "numpy"])
+def test_a_state_without_one_of_its_parts_is_refused(half, tmp_path, part):
+    folder = tmp_path / "run"
+    assert forged(half, folder, lambda facts: facts.pop(part)) == (
+        f"`fit`: `run` must be a whole run directory. Received: run={os.fspath(folder)!r} (its "
+        "state holds no facts, callbacks, python, numpy)."
+    )
+
+
+NOTED = {
+    "nothing": ({}, "KeyError: 'seconds'"),
+    "an array that isn't there": (
+        {"seconds": {"kerastrain.array": "nowhere"}},
+        "KeyError: 'nowhere'",
+    ),
+    "a word": (
+        {"seconds": "many"},
+        "TypeError: unsupported operand type(s) for -: 'float' and 'str'",
+    ),
+}
+
+
+@pytest.mark.parametrize("noted", NOTED)
+def test_a_state_that_a_callback_cannot_take_is_refused(half, tmp_path, noted):
+    made_up, why = NOTED[noted]
+    said = forged(
+        half, tmp_path / "run", lambda facts: facts["callbacks"].update({"EpochFacts 1": made_up})
+    )
+    assert said == (
+        "`fit`: `run` must be a whole run directory. Received: a state that doesn't fit "
+        f"EpochFacts 1 ({why})."
+    )
+
+
+def test_generators_that_somebody_made_up_are_refused(half, tmp_path):
+    said = forged(half, tmp_path / "run", lambda facts: facts.update(python=[3, [1, 2], None]))
+    assert said == (
+        "`fit`: `run` must be a whole run directory. Received: a state that doesn't fit the "
+        "generators (ValueError: state vector is the wrong size)."
+    )
+
+
+def test_a_state_of_other_arrays_is_refused(half, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(half[0], folder)
     generations = Generations(folder)

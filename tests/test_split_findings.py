@@ -5,8 +5,12 @@ import pytest
 from small_findings import assert_found
 
 from kerastrain import _split_findings as splits
+from kerastrain._row_marks import repeats_in
 
 ROWS, OTHERS = np.random.default_rng(0).normal(size=(2, 100, 3)).astype("float32")
+
+
+AGAIN = np.tile(np.random.default_rng(1).normal(size=(60, 3)), (2, 1))
 
 
 FOUND = {
@@ -127,6 +131,17 @@ FOUND = {
             "scale both by the same numbers, those of the training rows."
         ),
     ),
+    "rows that repeat": (
+        lambda: splits.repeated_rows(AGAIN, repeats_in(AGAIN)),
+        "warning",
+        "repeated-rows",
+        "x",
+        (
+            "60 of 120 rows of `x` repeat an earlier one (row 60 is row 0), so that validation "
+            "rows split off would be trained on too: drop the repeats, or pass validation_data "
+            "without them."
+        ),
+    ),
 }
 
 
@@ -136,6 +151,10 @@ def test_it_is_said_what_was_found_and_what_to_do(case):
 
 
 NOTHING = {
+    "rows of which a few repeat": lambda: splits.repeated_rows(AGAIN[:61], repeats_in(AGAIN[:61])),
+    "rows of two categories": lambda: splits.repeated_rows(
+        np.tile([[0, 1], [1, 0]], (50, 1)), repeats_in(np.tile([[0, 1], [1, 0]], (50, 1)))
+    ),
     "rows that differ": lambda: splits.rows_in_both(ROWS, OTHERS),
     "rows that differ in their last bit": lambda: splits.rows_in_both(
         ROWS, np.nextafter(ROWS, np.float32(9))

@@ -108,7 +108,23 @@ WRONG_PAIRS = {
         ONE_HOT,
         "`model` must not pair a softmax head with binary_crossentropy: compile with "
         'sparse_categorical_crossentropy, or write Dense(1, activation="sigmoid") for two '
-        'classes. Received: Dense(3, activation="softmax") with binary_crossentropy.',
+        'classes, Dense(3, activation="sigmoid") for labels of which several may hold. '
+        'Received: Dense(3, activation="softmax") with binary_crossentropy.',
+    ),
+    "one softmax unit for numbers": (
+        (1, "softmax"),
+        ("regression", "mse"),
+        NUMBERS,
+        "`model` must not end in one softmax unit, which always gives 1: write Dense(1) for a "
+        'regression. Received: Dense(1, activation="softmax") with mean_squared_error.',
+    ),
+    "one linear unit for classes": (
+        (1, "linear"),
+        ("multiclass", "sparse_categorical_crossentropy"),
+        CLASSES,
+        "`model` must have a unit per class for sparse_categorical_crossentropy: compile with mse "
+        'for numbers, or write Dense(1, activation="sigmoid") and binary_crossentropy for two '
+        "classes. Received: Dense(1) with sparse_categorical_crossentropy.",
     ),
     "relu with cross-entropy": (
         (3, "relu"),
@@ -701,3 +717,14 @@ def test_metrics_that_keras_does_not_know_are_refused(metric):
         "`compile_for_task`: `metrics` must hold names or objects of keras.metrics, 'auc' or 'r2'. "
         f"Received: {metric!r} in metrics."
     )
+
+
+def test_labels_of_each_step_of_a_series_are_left_to_keras():
+    model = keras.Sequential([keras.Input((20, 4)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    tags = np.eye(20, dtype=int)[:8]  # Which look like one-hot labels of the rows.
+    assert class_of_each_row(model, tags) is None
+    history = ktr.fit(
+        model, np.zeros((8, 20, 4), "float32"), tags, validation_split=0.25, verbose=0
+    )
+    assert len(history) == 1

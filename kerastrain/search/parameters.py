@@ -14,7 +14,9 @@ from kerastrain.models import Builder, builder_of
 from kerastrain.training import arguments_of_fit
 from kerastrain.workflow import build_and_fit
 
-_OF_THE_CALL_ITSELF = ("builder", "data", "fit_arguments", "model", "params", "x", "y")
+_OF_THE_CALL_ITSELF = (
+    *("builder", "data", "fit_arguments", "model", "params", "repeats", "x", "y"),
+)
 """What the functions that train take, and what no parameter of a search can be."""
 
 

@@ -141,7 +141,10 @@ def _on_all_rows(trial: Trial, recipe: Recipe, parts: Routed) -> Trained:
     whole = Fold((rows.x, rows.y), None, task, None if classes is None else range(classes))
     params = {**recipe.params, **parts.params}
     with generators_left_alone():
-        return build_and_fit(recipe.builder, whole, params=params, seed=trial.seed, **kept)
+        trained: Trained = build_and_fit(
+            recipe.builder, whole, params=params, seed=trial.seed, **kept
+        )
+    return trained
 
 
 def _chosen(result: SearchResult, number: int | None) -> Trial:

@@ -168,7 +168,8 @@ def trained_once(
     arguments |= {"params": {**recipe.params, **routed.params}, "seed": seed, "verbose": 0}
     # A seed that is given goes to Python's and NumPy's generators too, from which others may draw.
     with generators_left_alone():
-        return build_and_fit(recipe.builder, data, **arguments)
+        trained: Trained = build_and_fit(recipe.builder, data, **arguments)
+    return trained
 
 
 def with_packed_model(outcome: Outcome, mode: str, best: float | None) -> Outcome:
