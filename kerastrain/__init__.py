@@ -6,8 +6,9 @@ engine, fed by data and datasets, watched by callbacks and progress, at rates th
 and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep`
 (rate_records), a search a `SearchResult` (search_records), which plots, rate_plots and search_plots
 draw; `diagnose` (diagnosis) says what curves mean, `compare_runs` (comparison) holds runs against
-each other. `check` (checking) looks before training, and `prove_resume` (proofs) at whether a run
-in a folder (run) goes on to the bit. Everything takes and returns Keras's objects.
+each other, `report` (reporting) writes a page. `check` (checking) looks before training, and
+`prove_resume` (proofs) at whether a run in a folder (run) goes on to the bit. Everything takes and
+returns Keras's objects.
 """
 
 from kerastrain import callbacks, schedules
@@ -26,6 +27,7 @@ from kerastrain.rate_plots import plot_lr_sweep, plot_schedule
 from kerastrain.rate_records import BatchSizes, LRSweep
 from kerastrain.records import History
 from kerastrain.repeats import Repeats
+from kerastrain.reporting import report
 from kerastrain.saving import load_model, load_weights, save_model, save_weights
 from kerastrain.search_plots import plot_search
 from kerastrain.search_records import SearchResult
@@ -40,7 +42,7 @@ __all__ = [
     "check", "compare_batch_sizes", "compare_runs", "compile_for_task", "diagnose", "fit",
     "list_datasets", "list_models", "load_dataset", "load_model", "load_weights", "lr_find",
     "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule", "plot_search", "prove_resume",
-    "register_model", "save_model", "save_weights", "schedules",
+    "register_model", "report", "save_model", "save_weights", "schedules",
 ]
 # fmt: on
 

@@ -1,6 +1,7 @@
 """`python -m kerastrain`: trains the study notes' first model on real images, and shows it.
 
-`python -m kerastrain bench` times the ways of executing a fit on this machine.
+`python -m kerastrain bench` times the ways of executing a fit on this machine, and
+`python -m kerastrain report runs/` writes a page about runs.
 """
 
 import argparse
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.command == "bench":
         _bench(options)
+    elif options.command == "report":
+        _report(options)
     else:
         _demonstrate(options)
 
@@ -36,6 +39,15 @@ def _bench(options: argparse.Namespace) -> None:
     for case in _cases(options):
         timings = bench.timed(case, bench.contenders(ways), repeats=options.repeats)
         print(bench.table(case, timings), end="\n\n", flush=True)
+
+
+def _report(options: argparse.Namespace) -> None:
+    """Writes the page, and says where."""
+    try:
+        path = ktr.report(*options.runs, path=options.page, title=options.title)
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(str(error))
+    print(f"In {path.resolve()}")
 
 
 def _cases(options: argparse.Namespace) -> Iterable[bench.Case]:
@@ -110,6 +122,16 @@ def _parser() -> argparse.ArgumentParser:
         type=_at_least_one,
         help="of a whole fit (default: the case's own; 10 for your own model)",
     )
+    report_parser = commands.add_parser(
+        "report", help="write a page about runs: curves, verdicts, settings, a comparison"
+    )
+    report_parser.add_argument(
+        "runs", nargs="+", help="run directories, folders of them, or files of History.save"
+    )
+    report_parser.add_argument(
+        "--page", default="report.html", help="where to write it (default: report.html)"
+    )
+    report_parser.add_argument("--title", help="what stands above all")
     return parser
 
 

@@ -196,7 +196,7 @@ def _go_on(history: History, facts: Facts | None) -> list[str]:
     advice = [
         f"Go on: fit(epochs={2 * facts.epochs}, patience=5) stops when it has had enough.",
     ]
-    if facts.epochs >= 5 and facts.trend.slope * facts.epochs < -0.3 * facts.fallen:
+    if facts.epochs >= 5 and facts.trend.slope * facts.epochs < -0.6 * facts.fallen:
         now = f", above the {facts.rate:.2g} of now," if math.isfinite(facts.rate) else ""
         advice.append(
             f"It has hardly slowed down: a higher rate{now} may get there in fewer epochs; "

@@ -65,8 +65,8 @@ def points_to_draw(values: Sequence[float], most: int) -> np.ndarray:
     as a pixel shows; one with a gap in it stays as it is.
 
     Example:
-        >>> points_to_draw([3.0, 1.0, 5.0, 4.0, 2.0, 2.0, 7.0, 6.0, 0.0], 4)
-        array([0, 1, 2, 4, 6, 8])
+        >>> points_to_draw([3.0, 1.0, 5.0, 4.0, 2.0, 7.0, 6.0, 0.0], 4)
+        array([0, 1, 2, 5, 7])
     """
     array = np.asarray(values, dtype=float)
     if len(array) <= most:

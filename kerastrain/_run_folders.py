@@ -12,6 +12,7 @@ from kerastrain._checks import invalid
 
 HISTORY = "history.json"
 RUN = "run.json"
+ENVIRONMENT = "environment.json"
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:

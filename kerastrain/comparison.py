@@ -73,6 +73,10 @@ class Comparison:
         begun, labels = self._begun()
         return plot_history(*begun, **{"labels": labels, **arguments})
 
+    def tables(self) -> list[list[list[str]]]:
+        """Returns the table, and that of what the runs differ in if there is any, as cells."""
+        return [self._cells(), *([self._cells_of_differences()] if self.differences else [])]
+
     def __repr__(self) -> str:
         """The table, what the runs differ in, and the sentences."""
         parts = [text_table(self._cells())]
@@ -83,9 +87,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         """The picture, the tables and the sentences, for a notebook."""
         bold = 0 if self.rows and math.isfinite(self.rows[0].get(self.metric, math.nan)) else None
-        tables = [html_table(self._cells(), bold=bold)]
-        if self.differences:
-            tables.append(html_table(self._cells_of_differences(), bold=bold))
+        tables = [html_table(cells, bold=bold) for cells in self.tables()]
         said = "<br>".join(map(html.escape, self.sentences))
         return f"<div>{self._picture()}{''.join(tables)}<p>{said}</p></div>"
 

@@ -38,8 +38,9 @@ _KNOWS_LESS = 0.25  # The same by an accuracy whose chance isn't known,
 _HARDLY_FELL = 0.1  # and by how far the loss fell from its first epoch.
 _ABOVE_CHANCE = 1.02  # Who knows nothing and is even worse was thrown about, not at rest.
 _THROWN_BACK = 0.5  # Of the scale: a training loss that has come up again so far won't come back.
-_LEAPS = 0.01  # Of the scale: more than sound curves of validation jitter.
-_TRAINING_LEAPS = 0.02
+_NOT_AT_REST = 0.01  # Of the scale: more than validation jitters where there is nothing to learn.
+_LEAPS = 0.015  # Of the scale: more than sound curves of validation jitter.
+_GUESSED_LEAPS = 0.03  # The same of training, and where the scale is a guess.
 _WILD = 0.05
 _GAINS = 0.01, 0.03  # What further epochs must promise, of the scale and of the fall so far.
 _FALLS = 0.0002, 0.1  # The same of a fall that is slow but hasn't slowed down.
@@ -170,7 +171,7 @@ def _is_thrown_out(facts: Facts) -> bool:
         return not _learns_by_heart(facts)
     above = end > _ABOVE_CHANCE * facts.curves.chance
     learnt = facts.most_share >= _KNOWS_NOTHING or facts.curves.guessed or _falls(facts)
-    return not learnt and (above or _leaps(facts))
+    return not learnt and (above or _leaps(facts, _NOT_AT_REST))
 
 
 def _is_overfitted(facts: Facts) -> bool:
@@ -213,7 +214,8 @@ def _leaps(facts: Facts, least: float = _LEAPS) -> bool:
 
     Validation is asked where there is any: dropout alone makes training jitter.
     """
-    least = least if facts.validated else max(least, _TRAINING_LEAPS)
+    if not (facts.validated and facts.curves.chance > 0):
+        least = max(least, _GUESSED_LEAPS)
     return facts.epochs >= _FEW_EPOCHS and _jitters(facts.judged, facts, least)
 
 

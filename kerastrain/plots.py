@@ -95,8 +95,31 @@ def plot_history(
     return axes
 
 
-def overlay(histories: Sequence[Any], *, metrics: _Names = None, labels: _Names = None) -> Figure:
+def measures_in(histories: Sequence[History]) -> list[str]:
+    """Returns the metrics that `plot_history` has a panel for, in their order.
+
+    Example:
+        >>> measures_in([History.of({"accuracy": [0.5], "val_loss": [0.9], "seconds": [1.0]})])
+        ['loss', 'accuracy']
+    """
+    return _choose_metrics(None, list(histories))
+
+
+def overlay(
+    histories: Sequence[Any],
+    *,
+    metrics: _Names = None,
+    labels: _Names = None,
+    size: tuple[float, float] | None = None,
+) -> Figure:
     """Returns a figure of what `plot_history` draws, which nothing shows, to be saved.
+
+    Args:
+        histories: Those of `plot_history`.
+        metrics: As there.
+        labels: As there.
+        size: Width and height in inches, where it isn't to be told by the panels; a legend of
+            several runs widens it.
 
     Example:
         >>> figure = overlay([{"loss": [0.9, 0.5]}, {"loss": [0.8, 0.6]}], labels=["a", "b"])
@@ -105,9 +128,11 @@ def overlay(histories: Sequence[Any], *, metrics: _Names = None, labels: _Names 
     """
     panels = _history_curves(histories, metrics, labels, 0, False)
     axes = new_axes(len(panels), is_shown=False)
-    _draw(axes, panels, own_figure=True)
     figure = axes[0].figure
     assert isinstance(figure, Figure)
+    if size is not None:
+        figure.set_size_inches(size)
+    _draw(axes, panels, own_figure=True)
     return figure
 
 

@@ -192,14 +192,15 @@ class History:
         return f"<History: {len(self)} epochs{best}, {self.stop_reason}>"
 
     def _repr_html_(self) -> str:
-        """A table for a notebook: the first and last epochs and the best one, set in bold."""
+        """A table for a notebook, and what it comes to."""
+        return f"{self.table()}<p>{html.escape(repr(self)[1:-1])}</p>"
+
+    def table(self) -> str:
+        """The first and last epochs and the best one, set in bold, as a table of HTML."""
         header = "".join(f"<th>{html.escape(name)}</th>" for name in ("epoch", *self.history))
         shown = _rows_to_show(len(self), self._best_row())
         body = "".join(self._html_row(row) for row in shown)
-        return (
-            f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
-            f"<p>{html.escape(repr(self)[1:-1])}</p>"
-        )
+        return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
 
     def _html_row(self, row: int | None) -> str:
         if row is None:

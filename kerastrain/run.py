@@ -32,7 +32,7 @@ from kerastrain._configurations import RATE, first_difference
 from kerastrain._exact_state import facts_of
 from kerastrain._generations import Generations
 from kerastrain._record_files import VERSION, UnreadableError, fields_in, read_text, save_record
-from kerastrain._run_folders import HISTORY, RUN
+from kerastrain._run_folders import ENVIRONMENT, HISTORY, RUN
 from kerastrain._run_lock import LOCK, InUseError, RunLock
 from kerastrain._state_files import State
 from kerastrain.engine import speed_checked
@@ -40,7 +40,6 @@ from kerastrain.records import History
 from kerastrain.saving import save_model, save_weights
 
 BEST, BEST_WEIGHTS = "best.keras", "best.weights.h5"
-_ENVIRONMENT = "environment.json"
 
 
 def _is_count(value: Any) -> bool:
@@ -160,7 +159,7 @@ class RunDirectory:
         self._check_own()
         save_record(self.path / RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
-        save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
+        save_record(self.path / ENVIRONMENT, "Environment", {"starts": starts})
 
     def _check_own(self) -> None:
         """Raises where another process has taken the run: of a machine that was asleep."""
@@ -170,7 +169,7 @@ class RunDirectory:
 
     def _starts(self) -> list[Any]:
         try:
-            fields = fields_in(read_text(self.path / _ENVIRONMENT), "Environment")
+            fields = fields_in(read_text(self.path / ENVIRONMENT), "Environment")
         except UnreadableError:
             return []
         starts = fields.get("starts")

@@ -7,8 +7,9 @@
 The first two train some 400 small networks, a few seconds each, and keep their histories in
 `runs/develop.jsonl.gz` and `runs/final.jsonl.gz`; what is there already isn't made again. The last
 judges the histories, which needs no training, and prints the confusion matrix. The thresholds of
-`diagnose` were chosen on the part "develop"; the part "final" has other seeds, and one data set,
-the Korean film reviews, that the other lacks.
+`diagnose` were chosen, and the recipes settled, on the part "develop"; the part "final", made and
+judged once afterwards, has other seeds, and one data set, the Korean film reviews, that the other
+lacks.
 
 Each way of making a run (`RECIPES`) says beforehand which verdicts are right, and why.
 """

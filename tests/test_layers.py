@@ -105,6 +105,8 @@ RANKS = {
     "proofs": 6,
     "training": 5,
     "workflow": 5.2,
+    "_pages": 0.5,
+    "reporting": 4,
     "bench": 6,
     "batch_sizes": 6,
     "search.parameters": 5.5,
@@ -250,7 +252,7 @@ READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
     *("_feature_findings", "_directions", "_run_folders", "_noise", "repeats"),
-    *("_standings", "_comparison_words", "comparison"),
+    *("_standings", "_comparison_words", "comparison", "_pages", "reporting"),
     *("_curves", "_run_facts", "_advice", "diagnosis"),
 ]
 

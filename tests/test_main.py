@@ -31,3 +31,22 @@ def test_no_epochs_are_refused_in_one_line(capsys):
     assert capsys.readouterr().err.splitlines()[-1] == (
         "kerastrain: error: argument --epochs: must be a whole number of at least 1"
     )
+
+
+def test_a_page_about_runs_is_written_from_the_command_line(tmp_path, capsys):
+    runs = [
+        ktr.History.of({"loss": [0.9, 0.5]}).save(tmp_path / f"{name}.json") for name in ("a", "b")
+    ]
+    page = tmp_path / "page.html"
+    main(["report", *map(str, runs), "--page", str(page), "--title", "Two runs of mine"])
+    assert capsys.readouterr().out == f"In {page}\n"
+    assert "<h1>Two runs of mine</h1>" in page.read_text()
+
+
+def test_what_is_no_run_is_refused_in_a_sentence_on_the_command_line(tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        main(["report", str(tmp_path)])
+    assert ended.value.code == (
+        "`report`: `runs` must be a run directory, which has a history.json, or a folder of some. "
+        f"Received: '{tmp_path}'."
+    )
