@@ -21,6 +21,7 @@ PICTURES = {
     "01-train-a-network.ipynb": 7,
     "02-learning-rate-and-batch-size.ipynb": 8,
     "03-search.ipynb": 2,
+    "06-text.ipynb": 2,
 }
 
 # What the text of a notebook says of the stored output of the cells with these ids. If a new run
@@ -88,6 +89,38 @@ SAID = {
         "storage-run": ["4 trials in", "4 trials in"],
         "storage-same": ["True"],
         "refit-run": ["the same: True\n"],
+    },
+    "06-text.ipynb": {
+        "data-load": ["train (256,), val (64,), test (80,)"],
+        "data-show": ["320 reviews"],
+        "tokens-known": [
+            "words                    1,311    37%",
+            "syllables                  601    97%",
+            "pairs of syllables       2,374    74%",
+        ],
+        "model-build": ["Total params: 95,649"],
+        "fit-run": ["best val_loss 0.6555 in the 9th"],
+        "fit-steps": ["256 rows to train on, 5 steps an epoch, 75 in all", "counted: 75"],
+        "curves-diagnose": ["overfitting", "more training rows"],
+        "stop-run": [
+            "13 epochs in",
+            "Restoring model weights from the end of the best epoch: 9.",
+            "5 epochs in",
+            "Restoring model weights from the end of the best epoch: 1.",
+        ],
+        "checkpoint-run": ["01-0.693.keras\n", "08-0.677.keras\n09-0.655.keras\n"],
+        "checkpoint-period": ["no such argument any more"],
+        "judge-repeats": ["0.641 0.594 0.594 0.625 0.703"],
+        "judge-test": ["accuracy 0.575", "0.500 ± 0.056"],
+        "more-run": [
+            "0.692",
+            "0.691",
+            "0.621",
+            "accuracy 0.609",
+            "accuracy 0.562",
+            "accuracy 0.672",
+        ],
+        "own-run": ["0.60  정말", "0.41  지루", "0.52  재미"],
     },
 }
 
