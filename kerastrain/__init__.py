@@ -1,14 +1,11 @@
 """Build, fit and look, in a few calls: a thin layer over Keras.
 
-Where things are: builders, models and tasks make and compile models, whose lower layers transfer
-takes from trained ones; `fit` (training) and `build_and_fit` (workflow) train them, executed by
-engine, fed by data and datasets, watched by callbacks and progress, at rates that schedules give
-and `lr_find` (lr_finder) suggests. A run leaves a `History` (records), a sweep an `LRSweep`
-(rate_records), a search a `SearchResult` (search_records), which plots, rate_plots and search_plots
-draw; `diagnose` (diagnosis) says what curves mean, `compare_runs` (comparison) holds runs against
-each other, `report` (reporting) writes a page. `check` (checking) looks before training, and
-`prove_resume` (proofs) at whether a run in a folder (run) goes on to the bit. Everything takes and
-returns Keras's objects.
+Where things are: builders, models, tasks and transfer make models; `fit` (training) and
+`build_and_fit` (workflow) train them, by engine, on data and datasets, watched by callbacks and
+progress, at rates of schedules and `lr_find` (lr_finder). What they leave (records, rate_records,
+search_records), plots, rate_plots and search_plots draw, diagnosis and comparison judge, reporting
+puts on a page; mistake_plots shows what a model gets wrong. `check` (checking) looks before
+training, `prove_resume` (proofs) at whether a run in a folder (run) goes on to the bit.
 """
 
 from kerastrain import callbacks, schedules
@@ -20,6 +17,8 @@ from kerastrain.comparison import Comparison, compare_runs
 from kerastrain.datasets import Data, list_datasets, load_dataset
 from kerastrain.diagnosis import Diagnosis, diagnose
 from kerastrain.lr_finder import lr_find
+from kerastrain.mistake_plots import plot_confusion, plot_residuals, plot_top_losses
+from kerastrain.mistake_records import Confusion, Residuals, TopLosses
 from kerastrain.models import build, list_models, register_model
 from kerastrain.plots import plot_history
 from kerastrain.proofs import ResumeProof, prove_resume
@@ -37,12 +36,13 @@ from kerastrain.workflow import Trained, build_and_fit
 
 # fmt: off
 __all__ = [
-    "BatchSizes", "Comparison", "Data", "Diagnosis", "Finding", "History", "LRSweep", "Repeats",
-    "Report", "ResumeProof", "SearchResult", "Trained", "build", "build_and_fit", "callbacks",
-    "check", "compare_batch_sizes", "compare_runs", "compile_for_task", "diagnose", "fit",
-    "list_datasets", "list_models", "load_dataset", "load_model", "load_weights", "lr_find",
-    "model_fn", "plot_history", "plot_lr_sweep", "plot_schedule", "plot_search", "prove_resume",
-    "register_model", "report", "save_model", "save_weights", "schedules",
+    "BatchSizes", "Comparison", "Confusion", "Data", "Diagnosis", "Finding", "History", "LRSweep",
+    "Repeats", "Report", "Residuals", "ResumeProof", "SearchResult", "TopLosses", "Trained",
+    "build", "build_and_fit", "callbacks", "check", "compare_batch_sizes", "compare_runs",
+    "compile_for_task", "diagnose", "fit", "list_datasets", "list_models", "load_dataset",
+    "load_model", "load_weights", "lr_find", "model_fn", "plot_confusion", "plot_history",
+    "plot_lr_sweep", "plot_residuals", "plot_schedule", "plot_search", "plot_top_losses",
+    "prove_resume", "register_model", "report", "save_model", "save_weights", "schedules",
 ]
 # fmt: on
 

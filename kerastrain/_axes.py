@@ -14,27 +14,35 @@ from kerastrain._checks import invalid, show
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 
 
-def new_axes(count: int, *, is_shown: bool = True) -> list[Axes]:
-    """Makes a figure of so many panels, and returns their Axes.
+def new_axes(count: int) -> list[Axes]:
+    """Makes a figure of so many panels, and returns their Axes."""
+    # Here and not above, since pyplot chooses a backend, which nothing else here needs.
+    import matplotlib.pyplot as plt
 
-    Args:
-        count: How many.
-        is_shown: Whether pyplot is to know the figure, so that a notebook or `plt.show()` shows it.
-    """
-    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
-    rows = math.ceil(count / columns)
-    size = (max(6.4, 4.6 * columns), 3.5 * rows + 0.6)  # inches
-    if is_shown:
-        # Here and not above, since pyplot chooses a backend, which nothing else here needs.
-        import matplotlib.pyplot as plt
+    return axes_in(plt.figure(layout="constrained"), count)
 
-        figure = plt.figure(figsize=size, layout="constrained")
-    else:
-        figure = Figure(figsize=size, layout="constrained")
+
+def axes_in(figure: Figure, count: int) -> list[Axes]:
+    """Divides a figure into so many panels, gives it the size for them, and returns their Axes."""
+    rows, columns = grid_of(count)
+    figure.set_size_inches(max(6.4, 4.6 * columns), 3.5 * rows + 0.6)
     axes = [figure.add_subplot(rows, columns, number) for number in range(1, count + 1)]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def grid_of(count: int) -> tuple[int, int]:
+    """Returns the rows and columns that so many panels stand in."""
+    columns = {1: 1, 2: 2, 4: 2}.get(count, 3)
+    return math.ceil(count / columns), columns
+
+
+def resize(axes: Sequence[Axes], width: float, height: float) -> None:
+    """Gives the figure of Axes from `new_axes` another size, in inches."""
+    figure = axes[0].get_figure()
+    if isinstance(figure, Figure):
+        figure.set_size_inches(width, height)
 
 
 def given_axes(

@@ -11,8 +11,9 @@ import numpy as np
 from kerastrain._checks import invalid, one_of, real_number, show, whole_number
 from kerastrain._exact_state import noted_by_keras
 from kerastrain._optimizers import rate_of_last_step
-from kerastrain.callbacks import MODES, KnownEarlyStopping
+from kerastrain.callbacks import KnownEarlyStopping
 from kerastrain.engine import Execution
+from kerastrain.monitors import MODES
 from kerastrain.records import History
 from kerastrain.sources import Source
 from kerastrain.state import has_finite_weights

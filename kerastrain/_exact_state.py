@@ -210,11 +210,13 @@ def _called(callback: Any) -> str:
 def kinds_with_state(callbacks: Iterable[Any]) -> list[str]:
     """Returns the names under which callbacks with a state are noted.
 
+    Those that only look, as a live plot does, are none that a run can't go on without.
+
     Example:
         >>> kinds_with_state([keras.callbacks.EarlyStopping(), keras.callbacks.TerminateOnNaN()])
         ['EarlyStopping 1']
     """
-    return [name for name, _ in _with_state(callbacks)]
+    return [name for name, it in _with_state(callbacks) if not getattr(it, "only_looks", False)]
 
 
 def settings_with_state(callbacks: Iterable[Any]) -> dict[str, Any]:

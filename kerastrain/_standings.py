@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kerastrain._checks import invalid, nearest, show
-from kerastrain._directions import told_by_name
 from kerastrain._run_folders import labels_for, one_by_one
+from kerastrain.monitors import told_by_name
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
 from kerastrain.repeats import Repeats
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, given_axes, new_axes, points_to_draw
+from kerastrain._axes import COLOURS, axes_in, given_axes, new_axes, points_to_draw
 from kerastrain._checks import invalid, one_of, real_number, show
 from kerastrain._run_folders import labels_for, one_by_one
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
@@ -105,34 +105,58 @@ def measures_in(histories: Sequence[History]) -> list[str]:
     return _choose_metrics(None, list(histories))
 
 
-def overlay(
+def fill_figure(
+    figure: Figure,
     histories: Sequence[Any],
     *,
     metrics: _Names = None,
     labels: _Names = None,
+    smooth: float = 0,
+    log: bool = False,
     size: tuple[float, float] | None = None,
-) -> Figure:
+) -> list[Axes]:
+    """Draws into a figure of the caller's what `plot_history` draws into one of its own.
+
+    Nobody but the caller holds such a figure: pyplot, which keeps a list of its own, isn't asked.
+
+    Args:
+        figure: The figure.
+        histories: Those of `plot_history`, as the arguments after them.
+        metrics: As there.
+        labels: As there.
+        smooth: As there.
+        log: As there.
+        size: Width and height in inches, where it isn't to be told by the panels; a legend of
+            several runs widens it.
+
+    Example:
+        >>> figure = Figure(layout="constrained")
+        >>> axes = fill_figure(figure, [{"loss": [0.9], "r2": [0.1]}])
+        >>> [ax.get_ylabel() for ax in axes]
+        ['loss', 'r2']
+    """
+    panels = _history_curves(histories, metrics, labels, smooth, log)
+    axes = axes_in(figure, len(panels))
+    if size is not None:
+        figure.set_size_inches(size)
+    _draw(axes, panels, own_figure=True)
+    return axes
+
+
+def overlay(histories: Sequence[Any], **arguments: Any) -> Figure:
     """Returns a figure of what `plot_history` draws, which nothing shows, to be saved.
 
     Args:
         histories: Those of `plot_history`.
-        metrics: As there.
-        labels: As there.
-        size: Width and height in inches, where it isn't to be told by the panels; a legend of
-            several runs widens it.
+        **arguments: Those of `fill_figure`.
 
     Example:
         >>> figure = overlay([{"loss": [0.9, 0.5]}, {"loss": [0.8, 0.6]}], labels=["a", "b"])
         >>> [ax.get_ylabel() for ax in figure.axes]
         ['loss']
     """
-    panels = _history_curves(histories, metrics, labels, 0, False)
-    axes = new_axes(len(panels), is_shown=False)
-    figure = axes[0].figure
-    assert isinstance(figure, Figure)
-    if size is not None:
-        figure.set_size_inches(size)
-    _draw(axes, panels, own_figure=True)
+    figure = Figure(layout="constrained")
+    fill_figure(figure, histories, **arguments)
     return figure
 
 

@@ -135,7 +135,7 @@ class Notebook:
 
 def surface_for(verbose: str | int) -> Surface:
     """Returns the surface for what `verbose` asks for, which isn't silence."""
-    if verbose != 2 and _in_notebook():
+    if verbose != 2 and in_notebook():
         return Notebook()
     return Terminal() if verbose != 2 and _in_terminal() else Lines()
 
@@ -149,7 +149,8 @@ def _in_terminal() -> bool:
     return bool(isatty and isatty()) and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Tells whether the code runs in a notebook, which can show pictures."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     # IPython in a terminal has a shell as well; only one behind a notebook has a kernel.

@@ -23,6 +23,7 @@ from kerastrain._following import (
     schedule_for,
 )
 from kerastrain._keeping import Keeping, keeping
+from kerastrain._live_plot import finishing
 from kerastrain._nan_causes import findings_of, told, told_of_nan
 from kerastrain._optimizers import follow, variable_rate_of
 from kerastrain._settings import chance_in, settings_of
@@ -220,6 +221,7 @@ def fit(
         look = functools.partial(findings_of, model, source, batch_size=batch_size, shuffle=shuffle)
         with (
             _closing(bar, account, kept),
+            finishing(callbacks),
             momentum_following(model),
             engine.executing(
                 model, kept.speed(speed), source, everyone, epochs, unfreeze

@@ -256,6 +256,21 @@ def make(folder, part):
         print(f"{data}, {recipe}, {seed}: {len(history)} epochs, {took:.1f} s", flush=True)
 
 
+def embed(folder):
+    """Puts the runs that had no part in choosing thresholds into the package, with their answers.
+
+    `notebooks/07-verdicts.ipynb` and a test of `diagnose` read them there.
+    """
+    import kerastrain.embedded
+
+    path = pathlib.Path(kerastrain.embedded.__path__[0]) / "known_runs.jsonl.gz"
+    with gzip.open(path_of(folder, "final"), "rt", encoding="utf-8") as file:
+        runs = [json.loads(line) for line in file]
+    lines = [json.dumps(run | {"accepted": RECIPES[run["recipe"]].accepted}) for run in runs]
+    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
 def judge(runs):
     """Returns `(run, verdict, whether that is right)` for each run."""
     said = [(run, ktr.diagnose(run["history"]).verdict) for run in runs]
@@ -297,13 +312,15 @@ def report(runs, *, wrong):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=("make", "judge"))
+    parser.add_argument("command", choices=("make", "judge", "embed"))
     parser.add_argument("folder")
     parser.add_argument("--part", choices=SEEDS, default="develop")
     parser.add_argument("--wrong", action="store_true", help="list the runs that are judged wrong")
     arguments = parser.parse_args()
     if arguments.command == "make":
         make(arguments.folder, arguments.part)
+    elif arguments.command == "embed":
+        embed(arguments.folder)
     else:
         report(load(arguments.folder, arguments.part), wrong=arguments.wrong)
 

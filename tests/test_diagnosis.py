@@ -1,6 +1,8 @@
 """What `diagnose` says of curves made by hand, and of runs whose answer is known."""
 
 import dataclasses
+import gzip
+import importlib.resources
 import json
 import math
 import pathlib
@@ -509,3 +511,11 @@ def test_what_is_no_history_is_refused():
         "`diagnose`: `histories` must be a History, Keras's History, a dict of lists of numbers or "
         "a path to a saved one. Received: 3."
     )
+
+
+def test_most_runs_whose_answer_is_known_from_how_they_were_made_are_judged_right():
+    file = importlib.resources.files("kerastrain.embedded") / "known_runs.jsonl.gz"
+    runs = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    said = [diagnose(History.of_fields(run["history"])).verdict for run in runs]
+    right = [word in run["accepted"] for word, run in zip(said, runs, strict=True)]
+    assert (len(right), sum(right)) == (240, 225)

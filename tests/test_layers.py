@@ -67,6 +67,13 @@ RANKS = {
     "saving": 2.5,
     "datasets": 3,
     "callbacks": 3,
+    "_live_plot": 2.5,
+    "monitors": 0.5,
+    "_fonts": 0,
+    "mistake_records": 1.5,
+    "_shown_rows": 2.5,
+    "mistakes": 3,
+    "mistake_plots": 4,
     "progress": 3,
     "batches": 2.3,
     "calls": 2.5,
@@ -93,7 +100,6 @@ RANKS = {
     "_standings": 1.7,
     "_comparison_words": 1.8,
     "comparison": 2.5,
-    "_directions": 0,
     "_run_folders": 0.5,
     "_settings": 4.2,
     "_best_state": 4.3,
@@ -251,9 +257,10 @@ KEEPERS = [
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
-    *("_feature_findings", "_directions", "_run_folders", "_noise", "repeats"),
+    *("_feature_findings", "_run_folders", "_noise", "repeats"),
     *("_standings", "_comparison_words", "comparison", "_pages", "reporting"),
     *("_curves", "_run_facts", "_advice", "diagnosis"),
+    *("_fonts", "mistake_records", "monitors"),
 ]
 
 

@@ -63,7 +63,7 @@ def test_a_terminal_that_cannot_go_back_gets_lines(monkeypatch, kind):
 
 def test_ipython_in_a_terminal_is_no_notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
-    assert not surfaces._in_notebook()
+    assert not surfaces.in_notebook()
 
 
 @pytest.mark.parametrize("verbose, printed", [("auto", "So.\n"), (1, "So.\n"), (0, "")])

@@ -11,9 +11,9 @@ import keras
 
 from kerastrain._checks import invalid, real_number, seed_number, show
 from kerastrain.building import unpacked
-from kerastrain.callbacks import direction
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder
+from kerastrain.monitors import direction
 from kerastrain.records import History
 from kerastrain.search.parameters import Routed, routed, watched_for
 from kerastrain.search.values import check_is_measured, check_is_new, measure_in, value_of

@@ -11,9 +11,9 @@ import numpy as np
 
 from kerastrain._checks import invalid, one_of, real_number, seed_number, show, whole_number
 from kerastrain.building import unpacked
-from kerastrain.callbacks import direction
 from kerastrain.data import is_stream, rows_of
 from kerastrain.models import builder_of
+from kerastrain.monitors import direction
 from kerastrain.search.crews import Limits, can_run_apart, threads_of
 from kerastrain.search.folds import count_of, folds_checked
 from kerastrain.search.parameters import arguments_of_training, routed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerastrain._checks import invalid
-from kerastrain.callbacks import known_monitor
+from kerastrain.monitors import known_monitor
 from kerastrain.records import PER_EPOCH_FACTS, History
 from kerastrain.state import has_finite_weights
 from kerastrain.workflow import Trained
