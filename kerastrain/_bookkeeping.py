@@ -322,7 +322,11 @@ class Best:
 
     def restore(self) -> None:
         """Gives the model its best weights, where the stopper is to restore them."""
-        keras.callbacks.EarlyStopping.on_train_end(self._stopper)
+        verbose, self._stopper.verbose = self._stopper.verbose, 0  # The user's speaks for itself.
+        try:
+            keras.callbacks.EarlyStopping.on_train_end(self._stopper)
+        finally:
+            self._stopper.verbose = verbose
 
     @property
     def _value(self) -> float | None:

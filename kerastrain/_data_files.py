@@ -1,4 +1,4 @@
-"""Reading the files in which data sets are handed around: IDX, npz and the housing table.
+"""Reading the files in which data sets are handed around: IDX, npz and tables of text.
 
 Each reader checks what it reads, and names the file and the fault in one sentence.
 """
@@ -32,6 +32,7 @@ HOUSING_FEATURES = (
     "median_income",
 )
 HOUSING_TARGET = "median_house_value"
+REVIEW_COLUMNS = "document", "label"
 
 
 def unusable(path: object, why: str) -> Exception:
@@ -74,13 +75,24 @@ def read_idx_pair(images: pathlib.Path, labels: pathlib.Path) -> Pair:
 
 
 def read_npz(raw: bytes, path: str) -> tuple[Pair, Pair]:
-    """Reads training and test rows as Keras's mnist.npz holds them."""
+    """Reads training and test images as Keras's mnist.npz holds them."""
+    rows, test = _npz_pairs(raw, path)
+    return _checked_images(*rows, path), _checked_images(*test, path)
+
+
+def read_text_npz(raw: bytes, path: str) -> tuple[Pair, Pair]:
+    """Reads training and test texts from an .npz of the same layout; texts become objects."""
+    (x, y), (x_test, y_test) = _npz_pairs(raw, path)
+    return (x.astype(object), y), (x_test.astype(object), y_test)
+
+
+def _npz_pairs(raw: bytes, path: str) -> tuple[Pair, Pair]:
     try:
         arrays = np.load(io.BytesIO(raw), allow_pickle=False)
         rows, test = ((arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test"))
     except (EOFError, IndexError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise unusable(path, "it isn't an .npz of x_train, y_train, x_test and y_test") from error
-    return _checked_images(*rows, path), _checked_images(*test, path)
+    return rows, test
 
 
 def _checked_images(x: Array, y: Array, path: str) -> Pair:
@@ -95,14 +107,8 @@ def _checked_images(x: Array, y: Array, path: str) -> Pair:
 
 def read_housing(path: pathlib.Path) -> Pair:
     """Reads features, with NaN for gaps, and prices in dollars from the table of districts."""
-    try:
-        table = csv.DictReader(io.StringIO(_contents(path).decode("utf-8-sig"), newline=""))
-    except UnicodeDecodeError as error:
-        raise unusable(path, "it isn't text") from error
     columns = (*HOUSING_FEATURES, HOUSING_TARGET)
-    missing = [name for name in columns if name not in (table.fieldnames or ())]
-    if missing:
-        raise unusable(path, f"it has no column {', '.join(missing)}")
+    table = _table(path, columns)
     rows = [_housing_row(row, columns, path, table.line_num) for row in table]
     if not rows:
         raise unusable(path, "it has no rows")
@@ -121,3 +127,36 @@ def _housing_row(
     if math.isnan(numbers[-1]):
         raise unusable(path, f"line {line} has no {HOUSING_TARGET}")
     return numbers
+
+
+def read_reviews(path: pathlib.Path) -> Pair:
+    """Reads texts, as objects, and their labels, 0 or 1, from a table whose columns tabs part.
+
+    A quotation mark is one like any other letter, as whoever wrote it may have left out its fellow.
+    Rows without a text, of which the Naver corpus has a few, are left out.
+    """
+    table = _table(path, REVIEW_COLUMNS, delimiter="\t", quoting=csv.QUOTE_NONE)
+    texts, labels = [], []
+    for row in table:
+        text, label = (row[name] for name in REVIEW_COLUMNS)
+        if label not in ("0", "1"):
+            raise unusable(path, f"line {table.line_num} has no label of 0 or 1")
+        if text.strip():
+            texts.append(text)
+            labels.append(int(label))
+    if not texts:
+        raise unusable(path, "it has no rows")
+    return np.array(texts, dtype=object), np.array(labels)
+
+
+def _table(path: pathlib.Path, columns: tuple[str, ...], **dialect: Any) -> "csv.DictReader[str]":
+    """Opens a table, plain or gzipped, that has certain columns."""
+    try:
+        text = _contents(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise unusable(path, "it isn't text in UTF-8") from error
+    table = csv.DictReader(io.StringIO(text, newline=""), **dialect)
+    missing = [name for name in columns if name not in (table.fieldnames or ())]
+    if missing:
+        raise unusable(path, f"it has no column {', '.join(missing)}")
+    return table

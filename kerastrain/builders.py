@@ -137,6 +137,7 @@ def text(
     texts: Sequence[str] | np.ndarray | None = None,
     vocabulary: Sequence[str] | None = None,
     split: str = "whitespace",
+    standardize: str | None = "lower_and_strip_punctuation",
     ngrams: int | Sequence[int] | None = None,
     max_tokens: int = 20_000,
     length: int = 100,
@@ -154,7 +155,13 @@ def text(
         texts: The training texts, from which the vocabulary is learnt; `build_and_fit` passes them.
         vocabulary: The tokens themselves, in place of `texts`.
         split: What a token is: `"whitespace"` for words, `"character"` for letters, which suits
-            Korean, whose words carry endings.
+            Korean, whose words carry endings. There a token is a syllable, if the texts are in
+            Unicode's composed form, as typed ones are; `unicodedata.normalize("NFC", text)` makes
+            others so.
+        standardize: What is done to a text first: `"lower_and_strip_punctuation"`, `"lower"`,
+            `"strip_punctuation"` or `None`. Stripping puts nothing in its place, so that
+            "good..but" becomes one word; and it takes the "^^" and ";;" by which Korean reviews
+            tell their mood. `"lower"` keeps them, for letters.
         ngrams: Runs of tokens to take as tokens; `(2,)` with characters gives letter pairs.
         max_tokens: The size of the vocabulary at most; the rest is one unknown token.
         length: The number of tokens that a text is cut or padded to; padding is masked.
@@ -176,6 +183,7 @@ def text(
     vectoriser = keras.layers.TextVectorization(
         max_tokens=_int(max_tokens),
         split=one_of("text", "split", split, ["whitespace", "character"]),
+        standardize=_standardize(standardize),
         ngrams=_ints(ngrams),
         output_sequence_length=_int(length),
         vocabulary=vocabulary,
@@ -185,6 +193,11 @@ def text(
     embedded = keras.layers.Embedding(vectoriser.vocabulary_size(), _int(embedding), mask_zero=True)
     layers = [vectoriser, embedded, keras.layers.LSTM(_int(units))]
     return _stack((), layers, a_layer, _class_head(classes), dtype="string")
+
+
+def _standardize(name: str | None) -> str | None:
+    names = ["lower_and_strip_punctuation", "lower", "strip_punctuation"]
+    return None if name is None else one_of("text", "standardize", name, names)
 
 
 def _stack(

@@ -10,7 +10,6 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
 
 import keras
 import numpy as np
@@ -20,13 +19,12 @@ from kerastrain._data_files import (
     Array,
     Pair,
     read_housing,
-    read_idx,
-    read_idx_pair,
     read_npz,
+    read_reviews,
+    read_text_npz,
     unusable,
 )
-
-_Loaded = TypeVar("_Loaded")
+from kerastrain._data_places import download, idx_set, look
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -41,21 +39,14 @@ FASHION_CLASSES = (
     "Ankle boot",
 )
 DIGIT_CLASSES = tuple("0123456789")
+REVIEW_CLASSES = "negative", "positive"
 
-_SYSTEM_FOLDERS = {"fashion_mnist": pathlib.Path("/usr/share/datasets/fashion-mnist")}
-"""Where a system's package puts a set: Debian's `dataset-fashion-mnist`."""
-
-_IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-_FIRST_TEST_LABELS = {
-    "fashion_mnist": (9, 2, 1, 1, 6, 1, 4, 6, 5, 7),
-    "mnist": (7, 2, 1, 0, 4, 1, 4, 9, 5, 9),
+_NSMC = "https://raw.githubusercontent.com/e9t/nsmc/master/"
+_NSMC_FILES = {
+    "ratings_train.txt": "e03b7d14e9e41be8d464a28057cd25d7396c53e67aa7fd5f7e552c59b0ee2940",
+    "ratings_test.txt": "8ac9f64052f11dbf6ae0acb5e038f03d90a76f0eda7820cfb3a92d02edfcebda",
 }
-"""Tells the two sets apart, whose files carry the same names."""
+"""The makers' files of the Naver sentiment movie corpus, and the SHA-256 of each."""
 
 _IMDB_OFFSET = 3
 """Keras keeps the numbers up to 3 for special tokens, so that word 1 is written as 4."""
@@ -93,10 +84,11 @@ class Data:
 def load_dataset(name: str, *, validation: float = 0.2, seed: int = 42) -> Data:
     """Loads a data set by name, split into training, validation and test rows and scaled.
 
-    `fashion_mnist_small` is part of this package, `digits` and `diabetes` of scikit-learn. The
-    others are looked for in the folder that the environment variable KERASTRAIN_DATA names, in a
-    subfolder with the set's name before the folder itself; then, for `fashion_mnist`, where
-    Debian's package puts it; and only then downloaded by Keras, which keeps what it has fetched.
+    `fashion_mnist_small` and `korean_reviews_small` are part of this package, `digits` and
+    `diabetes` of scikit-learn. The others are looked for in the folder that the environment
+    variable KERASTRAIN_DATA names, in a subfolder with the set's name before the folder itself;
+    then, for `fashion_mnist`, where Debian's package puts it; and only then downloaded by Keras,
+    which keeps what it has fetched.
 
     | name | rows, test rows | x | files in KERASTRAIN_DATA |
     |---|---|---|---|
@@ -105,6 +97,9 @@ def load_dataset(name: str, *, validation: float = 0.2, seed: int = 42) -> Data:
     | `mnist` | 60,000 + 10,000 | images (28, 28), 0 to 1 | `mnist.npz` or the four IDX files |
     | `digits` | 1,437 + 360 | images (8, 8), 0 to 1 | none needed |
     | `imdb` | 25,000 + 25,000 | reviews as strings | none: Keras's own cache only |
+    | `korean_reviews_small` | 320 + 80 | Korean film reviews as strings | none needed |
+    | `nsmc` | 149,995 + 49,997 | Korean film reviews as strings | `ratings_train.txt` and \
+      `ratings_test.txt`, or a part in `nsmc.tsv` or `.tsv.gz` |
     | `california_housing` | 15,480 + 5,160 | 8 features | `california_housing.csv` or `.csv.gz` |
     | `diabetes` | 353 + 89 | 10 features | none needed |
 
@@ -112,8 +107,8 @@ def load_dataset(name: str, *, validation: float = 0.2, seed: int = 42) -> Data:
     random_state=seed)`: shuffled and not stratified, the first ceil(rows * validation) of
     `RandomState(seed).permutation(rows)`. So `fashion_mnist` with the defaults gives the 48,000
     and 12,000 rows that this widespread line gives. Where a set's makers kept no test rows they are
-    held out first in the same way: a quarter of `california_housing`, a fifth of `digits` and
-    `diabetes`.
+    held out first in the same way: a quarter of `california_housing` and of `nsmc.tsv`, a fifth of
+    `digits` and `diabetes`.
 
     Features of a table are standardised, gaps filled with the median, and the numbers for both come
     from the training rows alone. Prices of `california_housing` are in 100,000 dollars. If Keras
@@ -227,13 +222,18 @@ class _Found:
 
 
 def _fashion_mnist_small() -> _Found:
-    file = importlib.resources.files("kerastrain.embedded") / "fashion_mnist_small.npz"
-    rows, test = read_npz(file.read_bytes(), str(file))
+    rows, test = read_npz(*_embedded("fashion_mnist_small.npz"))
     return _images(rows, test, FASHION_CLASSES, "embedded in kerastrain")
 
 
+def _embedded(filename: str) -> tuple[bytes, str]:
+    """Returns what a file of the package holds, and where it lies."""
+    file = importlib.resources.files("kerastrain.embedded") / filename
+    return file.read_bytes(), str(file)
+
+
 def _fashion_mnist() -> _Found:
-    rows, test, source = _idx_set("fashion_mnist") or _download(
+    rows, test, source = idx_set("fashion_mnist") or download(
         "fashion_mnist",
         lambda: (*keras.datasets.fashion_mnist.load_data(), "keras.datasets.fashion_mnist"),
         "the four IDX files",
@@ -242,10 +242,10 @@ def _fashion_mnist() -> _Found:
 
 
 def _mnist() -> _Found:
-    if path := _look("mnist", "mnist.npz"):
+    if path := look("mnist", "mnist.npz"):
         rows, test = read_npz(path.read_bytes(), str(path))
         return _images(rows, test, DIGIT_CLASSES, str(path))
-    rows, test, source = _idx_set("mnist") or _download(
+    rows, test, source = idx_set("mnist") or download(
         "mnist",
         lambda: (*keras.datasets.mnist.load_data(), "keras.datasets.mnist"),
         "mnist.npz or the four IDX files",
@@ -271,12 +271,12 @@ def _diabetes() -> _Found:
 
 
 def _california_housing() -> _Found:
-    path = _look("california_housing", "california_housing.csv", "california_housing.csv.gz")
+    path = look("california_housing", "california_housing.csv", "california_housing.csv.gz")
     if path:
         (x, dollars), source = read_housing(path), str(path)
     else:
         # Without test rows of Keras's own, so that ours are held out of the whole table.
-        (x, dollars), _ = _download(
+        (x, dollars), _ = download(
             "california_housing",
             lambda: keras.datasets.california_housing.load_data(version="large", test_split=0.0),
             "california_housing.csv (or .csv.gz)",
@@ -289,7 +289,7 @@ def _imdb() -> _Found:
     # imdb.npz holds pickled lists, and unpickling runs what the file says; so this package opens no
     # such file. Keras does, once the file's hash is the known one, and looks in its cache first.
     home = os.path.join(os.environ.get("KERAS_HOME", os.path.join("~", ".keras")), "datasets")
-    (rows, test), numbers = _download(
+    (rows, test), numbers = download(
         "imdb",
         lambda: (keras.datasets.imdb.load_data(), keras.datasets.imdb.get_word_index()),
         "imdb.npz and imdb_word_index.json",
@@ -297,14 +297,46 @@ def _imdb() -> _Found:
     )
     words = {number + _IMDB_OFFSET: word for word, number in numbers.items()}
     rows, test = ((_texts(x, words), y) for x, y in (rows, test))
-    classes = ("negative", "positive")
-    return _Found(rows, test, "binary", classes, "keras.datasets.imdb", _unscaled)
+    return _reviews(rows, test, "keras.datasets.imdb")
 
 
 def _texts(reviews: Iterable[Iterable[int]], words: Mapping[int, str]) -> Array:
     """Writes reviews out; numbers that stand for no word are the special tokens, left out."""
     texts = [" ".join(words[number] for number in review if number in words) for review in reviews]
     return np.array(texts, dtype=object)
+
+
+def _korean_reviews_small() -> _Found:
+    rows, test = read_text_npz(*_embedded("korean_reviews_small.npz"))
+    return _reviews(rows, test, "embedded in kerastrain")
+
+
+def _nsmc() -> _Found:
+    if path := look("nsmc", "nsmc.tsv", "nsmc.tsv.gz"):
+        return _reviews(read_reviews(path), 0.25, str(path))
+    if path := look("nsmc", *_NSMC_FILES):
+        paths, source = [path.with_name(name) for name in _NSMC_FILES], str(path.parent)
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing:
+            raise unusable(path, f"{missing[0]} isn't beside it")
+    else:
+        files = "ratings_train.txt and ratings_test.txt (or nsmc.tsv, or .tsv.gz)"
+        paths, source = download("nsmc", _fetch_nsmc, files), _NSMC
+    rows, test = map(read_reviews, paths)
+    return _reviews(rows, test, source)
+
+
+def _fetch_nsmc() -> list[pathlib.Path]:
+    """Has Keras fetch the makers' files, which are taken only if they are the known ones."""
+    fetch = keras.utils.get_file
+    return [
+        pathlib.Path(fetch(f"nsmc_{name}", _NSMC + name, file_hash=digest, hash_algorithm="sha256"))
+        for name, digest in _NSMC_FILES.items()
+    ]
+
+
+def _reviews(rows: Pair, test: Pair | float, source: str) -> _Found:
+    return _Found(rows, test, "binary", REVIEW_CLASSES, source, _unscaled)
 
 
 _LOADERS: dict[str, Callable[[], _Found]] = {
@@ -314,90 +346,7 @@ _LOADERS: dict[str, Callable[[], _Found]] = {
     "fashion_mnist": _fashion_mnist,
     "fashion_mnist_small": _fashion_mnist_small,
     "imdb": _imdb,
+    "korean_reviews_small": _korean_reviews_small,
     "mnist": _mnist,
+    "nsmc": _nsmc,
 }
-
-
-# Finding files, and fetching what isn't there.
-
-
-def _own_folder() -> pathlib.Path | None:
-    """Returns the folder that KERASTRAIN_DATA names, or `None` if the variable isn't set."""
-    value = os.environ.get("KERASTRAIN_DATA")
-    if not value:
-        return None
-    folder = pathlib.Path(value).expanduser()
-    if not folder.is_dir():
-        received = f"KERASTRAIN_DATA={value!r}"
-        raise invalid("load_dataset", "KERASTRAIN_DATA", "name a folder that exists", received)
-    return folder
-
-
-def _own_folders(name: str) -> list[pathlib.Path]:
-    """Returns where a user may have put a set: its own subfolder before the folder itself."""
-    folder = _own_folder()
-    return [folder / name, folder / name.replace("_", "-"), folder] if folder else []
-
-
-def _look(name: str, *filenames: str) -> pathlib.Path | None:
-    """Returns the first of the files that a user has put in place, or `None`."""
-    paths = (folder / filename for folder in _own_folders(name) for filename in filenames)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _idx_set(name: str) -> tuple[Pair, Pair, str] | None:
-    """Returns training rows, test rows and the folder of the four IDX files, or `None`."""
-    folders = _own_folders(name)
-    if name in _SYSTEM_FOLDERS:
-        folders.append(_SYSTEM_FOLDERS[name])
-    for folder in folders:
-        paths = _idx_paths(folder)
-        if paths and _are_of(name, paths[3], folder):
-            return read_idx_pair(*paths[:2]), read_idx_pair(*paths[2:]), str(folder)
-    return None
-
-
-def _idx_paths(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns a folder's four IDX files, plain or gzipped; empty if it has none of them."""
-    choices = [(folder / name, folder / f"{name}.gz") for name in _IDX_FILES]
-    found = [next((path for path in pair if path.is_file()), None) for pair in choices]
-    paths = [path for path in found if path]
-    if paths and len(paths) < len(_IDX_FILES):
-        missing = [name for name, path in zip(_IDX_FILES, found, strict=True) if not path]
-        raise unusable(folder, f"of the four IDX files it lacks {', '.join(missing)}")
-    return paths
-
-
-def _are_of(name: str, test_labels: pathlib.Path, folder: pathlib.Path) -> bool:
-    """Tells whether IDX files are the wanted set's; raises where a user has to say.
-
-    MNIST and Fashion-MNIST name their files alike, so a folder that isn't named after either says
-    nothing. There the other set is passed over, and a set that is neither is refused.
-    """
-    first = tuple(read_idx(test_labels, dimensions=1)[:10].tolist())
-    owner = next((known for known, labels in _FIRST_TEST_LABELS.items() if labels == first), None)
-    if owner == name:
-        return True
-    named_after_neither = folder == _own_folder()
-    if owner is None and named_after_neither:
-        sets = " nor of ".join(repr(known) for known in _FIRST_TEST_LABELS)
-        why = f"its first labels are not those of {sets}; put all four files into a folder {name!r}"
-        raise unusable(test_labels, why)
-    if owner is not None and not named_after_neither:
-        raise unusable(test_labels, f"its labels are those of {owner!r}, not of {name!r}")
-    return owner is None
-
-
-def _download(
-    name: str, load: Callable[[], _Loaded], files: str, folder: str | None = None
-) -> _Loaded:
-    """Returns what `load` has Keras fetch, or raises, saying which files to put where."""
-    try:
-        return load()
-    except Exception as error:  # Keras raises a bare Exception where a download fails.
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        place = folder or f"the folder {name!r} in the one that KERASTRAIN_DATA names"
-        raise OSError(
-            f"`load_dataset`: {name!r} is not on this machine and could not be downloaded "
-            f"({reason}). Put {files} into {place}."
-        ) from error

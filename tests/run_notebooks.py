@@ -49,6 +49,8 @@ def execute(notebook, folder, **variables):
     from nbclient import NotebookClient
 
     inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    # What comes with the package, and not the data that lies on this machine.
+    offline = {"KERASTRAIN_DATA": ""}
     client = NotebookClient(
         notebook,
         km=_kernel_manager(),
@@ -57,7 +59,7 @@ def execute(notebook, folder, **variables):
         record_timing=False,
     )
     # A manager that is given to it nbclient wouldn't clean up by itself.
-    client.execute(cleanup_kc=True, env={**os.environ, **inline, **variables})
+    client.execute(cleanup_kc=True, env={**os.environ, **inline, **offline, **variables})
 
 
 def tidy(notebook):

@@ -1,5 +1,7 @@
 """The builders that come with the package, and the layers that go into them."""
 
+import unicodedata
+
 import keras
 import numpy as np
 import pytest
@@ -230,6 +232,37 @@ def test_a_text_model_wants_texts_or_a_vocabulary(params, received):
 def test_a_split_is_by_whitespace_or_character():
     assert message(ValueError, build, "text", texts=["a"], split="words") == (
         "`text`: `split` must be one of 'whitespace', 'character'. Received: split='words'."
+    )
+
+
+def test_stripped_punctuation_glues_words_and_lower_leaves_what_tells_the_mood():
+    def tokens(**params):
+        model = build("text", texts=["Good..별로 ;; ^^"], **params)
+        return sorted(model.layers[0].get_vocabulary()[2:])
+
+    assert tokens() == ["good별로"]
+    assert tokens(standardize="lower") == [";;", "^^", "good..별로"]
+    assert tokens(standardize="strip_punctuation") == ["Good별로"]
+    assert tokens(standardize=None) == [";;", "Good..별로", "^^"]
+    letters = tokens(standardize="lower", split="character")
+    assert {"^", ";", "별", "g"} <= set(letters)
+
+
+def test_a_syllable_is_a_token_in_composed_text_and_falls_apart_in_other():
+    composed, apart = "좋다", unicodedata.normalize("NFD", "좋다")
+
+    def tokens(text):
+        return build("text", texts=[text], split="character").layers[0].get_vocabulary()[2:]
+
+    assert sorted(tokens(composed)) == ["다", "좋"]
+    assert len(tokens(apart)) == 5
+    assert tokens(unicodedata.normalize("NFC", apart)) == tokens(composed)
+
+
+def test_a_standardization_is_one_of_keras_names():
+    assert message(ValueError, build, "text", texts=["a"], standardize="upper") == (
+        "`text`: `standardize` must be one of 'lower_and_strip_punctuation', 'lower', "
+        "'strip_punctuation'. Received: standardize='upper'."
     )
 
 

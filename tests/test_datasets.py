@@ -3,23 +3,27 @@ import dataclasses
 import gzip
 import pathlib
 import sys
+import unicodedata
 
 import keras
 import make_embedded_data
 import numpy as np
 import pytest
 
-from kerastrain import _data_files, datasets
+from kerastrain import _data_files, _data_places, datasets
 from kerastrain.datasets import list_datasets, load_dataset
 
 DEBIAN = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 HOUSING = SHARED / "california_housing.csv.gz"
+REVIEWS = SHARED / "nsmc.tsv.gz"
+EMBEDDED = pathlib.Path(datasets.__file__).parent / "embedded"
 
 needs_full_fashion_mnist = pytest.mark.skipif(
     not DEBIAN.is_dir(), reason="the full Fashion-MNIST (Debian's dataset-fashion-mnist) is absent"
 )
 needs_housing = pytest.mark.skipif(not HOUSING.is_file(), reason=f"{HOUSING.name} is absent")
+needs_reviews = pytest.mark.skipif(not REVIEWS.is_file(), reason=f"{REVIEWS.name} is absent")
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +33,7 @@ def no_network(monkeypatch):
 
     monkeypatch.delenv("KERASTRAIN_DATA", raising=False)
     monkeypatch.setattr(keras.datasets.imdb, "get_word_index", fail)
+    monkeypatch.setattr(keras.utils, "get_file", fail)
     for name in ("california_housing", "fashion_mnist", "imdb", "mnist"):
         monkeypatch.setattr(getattr(keras.datasets, name), "load_data", fail)
 
@@ -37,7 +42,7 @@ def no_network(monkeypatch):
 def folder(monkeypatch, tmp_path):
     """The folder that KERASTRAIN_DATA names; no package of the system provides anything."""
     monkeypatch.setenv("KERASTRAIN_DATA", str(tmp_path))
-    monkeypatch.setattr(datasets, "_SYSTEM_FOLDERS", {})
+    monkeypatch.setattr(_data_places, "_SYSTEM_FOLDERS", {})
     return tmp_path
 
 
@@ -55,7 +60,7 @@ def idx(array):
 
 def write_idx(folder, train, test, *, suffix=""):
     folder.mkdir(exist_ok=True)
-    for name, array in zip(datasets._IDX_FILES, (*train, *test), strict=True):
+    for name, array in zip(_data_places._IDX_FILES, (*train, *test), strict=True):
         raw = idx(array)
         (folder / f"{name}{suffix}").write_bytes(gzip.compress(raw, mtime=0) if suffix else raw)
 
@@ -66,7 +71,7 @@ def message(error_type, name, **arguments):
     return str(error.value)
 
 
-# The embedded set.
+# The embedded sets.
 
 
 def test_the_small_set_is_interleaved_scaled_and_balanced():
@@ -86,19 +91,51 @@ def test_the_small_set_is_interleaved_scaled_and_balanced():
     assert data.classes[9] == "Ankle boot"
 
 
-def test_the_embedded_file_leaves_room_in_a_wheel_of_five_megabytes():
-    file = pathlib.Path(datasets.__file__).parent / "embedded" / "fashion_mnist_small.npz"
-    assert file.stat().st_size < 4_500_000
+def test_the_embedded_files_leave_room_in_a_wheel_of_five_megabytes():
+    assert (EMBEDDED / "fashion_mnist_small.npz").stat().st_size < 4_500_000
+    assert (EMBEDDED / "korean_reviews_small.npz").stat().st_size < 60_000
 
 
 @needs_full_fashion_mnist
 def test_the_embedded_file_holds_what_its_script_draws():
-    small = datasets._fashion_mnist_small()
-    embedded = dict(
-        zip(("x_train", "y_train", "x_test", "y_test"), (*small.rows, *small.test), strict=True)
-    )
-    for name, array in make_embedded_data.arrays().items():
-        np.testing.assert_array_equal(embedded[name], array)
+    assert_holds("fashion_mnist_small.npz", make_embedded_data.clothes())
+
+
+def test_the_embedded_reviews_are_those_that_were_written_for_it():
+    assert_holds("korean_reviews_small.npz", make_embedded_data.reviews())
+
+
+def assert_holds(filename, arrays):
+    with np.load(EMBEDDED / filename, allow_pickle=False) as embedded:
+        assert set(embedded) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(embedded[name], array)
+
+
+def test_the_small_reviews_are_400_half_of_each_class_and_none_twice():
+    data = load_dataset("korean_reviews_small")
+    x, y = (np.concatenate(parts) for parts in zip(data.train, data.val, data.test, strict=True))
+    assert [len(pair[1]) for pair in (data.train, data.val, data.test)] == [256, 64, 80]
+    assert np.bincount(y).tolist() == [200, 200]
+    assert np.bincount(data.test[1]).tolist() == [40, 40]
+    assert len(set(x)) == 400
+    assert all(unicodedata.is_normalized("NFC", text) and text == text.strip() for text in x)
+    assert max(map(len, x)) <= 140
+    assert [part.dtype for part in data.train] == [object, np.int64]
+    assert (data.task, data.classes) == ("binary", ("negative", "positive"))
+    assert data.source == "embedded in kerastrain"
+
+
+@needs_reviews
+def test_no_small_review_is_copied_from_the_naver_corpus():
+    theirs, _ = _data_files.read_reviews(REVIEWS)
+    ours, _ = _data_files.read_reviews(make_embedded_data.REVIEWS)
+    assert letters(theirs).isdisjoint(letters(ours))
+
+
+def letters(texts):
+    """Returns the texts without what is no letter, so that a full stop more makes no other one."""
+    return {"".join(filter(str.isalnum, text)) for text in texts}
 
 
 def test_the_licence_of_the_images_travels_with_them():
@@ -171,15 +208,17 @@ def test_the_names_are_sorted():
         "fashion_mnist",
         "fashion_mnist_small",
         "imdb",
+        "korean_reviews_small",
         "mnist",
+        "nsmc",
     ]
 
 
 def test_an_unknown_name_is_refused_and_the_nearest_named():
     assert message(ValueError, "fashion_mnist_smal") == (
         "`load_dataset`: `name` must be one of 'california_housing', 'diabetes', 'digits', "
-        "'fashion_mnist', 'fashion_mnist_small', 'imdb', 'mnist' (did you mean "
-        "'fashion_mnist_small'?). Received: name='fashion_mnist_smal'."
+        "'fashion_mnist', 'fashion_mnist_small', 'imdb', 'korean_reviews_small', 'mnist', 'nsmc' "
+        "(did you mean 'fashion_mnist_small'?). Received: name='fashion_mnist_smal'."
     )
 
 
@@ -401,7 +440,7 @@ def test_the_table_may_be_plain_and_a_constant_column_becomes_zeros(folder):
         (housing_table(longitude="west"), "line 2 holds text in a column of numbers"),
         (housing_table(price=""), "line 2 has no median_house_value"),
         (housing_table().splitlines()[0], "it has no rows"),
-        (b"\xff\xfe", "it isn't text"),
+        (b"\xff\xfe", "it isn't text in UTF-8"),
     ],
 )
 def test_a_table_that_is_not_the_districts_is_refused(folder, text, why):
@@ -451,6 +490,83 @@ def test_reviews_become_strings_without_the_special_tokens(monkeypatch):
     assert (len(data.train[0]), len(data.val[0])) == (3, 2)
     assert (data.task, data.classes) == ("binary", ("negative", "positive"))
     assert data.source == "keras.datasets.imdb"
+
+
+@needs_reviews
+def test_the_naver_reviews_are_split_from_the_file_of_all_of_them(monkeypatch):
+    monkeypatch.setenv("KERASTRAIN_DATA", str(SHARED))
+    with gzip.open(REVIEWS, "rt", encoding="utf-8", newline="") as file:
+        next(file)
+        rows = [line.rstrip("\n").rsplit("\t", 1) for line in file]
+    order = np.random.RandomState(42).permutation(40_000)
+    data = load_dataset("nsmc")
+    assert [len(pair[1]) for pair in (data.train, data.val, data.test)] == [24_000, 6_000, 10_000]
+    assert data.test[0].tolist() == [rows[row][0] for row in order[:10_000]]
+    assert data.test[1].tolist() == [int(rows[row][1]) for row in order[:10_000]]
+    assert (data.task, data.classes) == ("binary", ("negative", "positive"))
+    assert data.source == str(REVIEWS)
+
+
+MAKERS = 'id\tdocument\tlabel\n1\t참 "좋다\t1\n2\t별로..\t0\n3\t\t1\n4\t좋다"\t1\n5\t음 ;;\t0\n'
+
+
+@pytest.mark.parametrize("subfolder", ["nsmc", "."])
+def test_the_makers_own_test_rows_are_kept_and_rows_without_a_text_left_out(folder, subfolder):
+    (folder / subfolder).mkdir(exist_ok=True)
+    (folder / subfolder / "ratings_train.txt").write_text(MAKERS, encoding="utf-8")
+    (folder / subfolder / "ratings_test.txt").write_text(MAKERS, encoding="utf-8")
+    data = load_dataset("nsmc", validation=0.25)
+    assert data.test[0].tolist() == ['참 "좋다', "별로..", '좋다"', "음 ;;"]
+    assert data.test[1].tolist() == [1, 0, 1, 0]
+    assert (len(data.train[1]), len(data.val[1])) == (3, 1)
+    assert data.source == str(folder / subfolder)
+
+
+@pytest.mark.parametrize(
+    "there, missing",
+    [("ratings_train.txt", "ratings_test.txt"), ("ratings_test.txt", "ratings_train.txt")],
+)
+def test_one_of_the_makers_files_alone_is_refused(folder, there, missing):
+    (folder / there).write_text(MAKERS, encoding="utf-8")
+    assert message(ValueError, "nsmc") == (
+        f"`load_dataset`: can't use '{folder / there}': {missing} isn't beside it."
+    )
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("id\treview\n1\t좋다\n", "it has no column document, label"),
+        ("document\tlabel\n좋다\t1\n별로\t2\n", "line 3 has no label of 0 or 1"),
+        ("document\tlabel\n좋다\n", "line 2 has no label of 0 or 1"),
+        ("document\tlabel\n \t1\n", "it has no rows"),
+        ("document\tlabel\n좋다\t1\n".encode("cp949"), "it isn't text in UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_table_of_reviews_is_refused(folder, text, why):
+    path = folder / "nsmc.tsv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert message(ValueError, "nsmc") == f"`load_dataset`: can't use '{path}': {why}."
+
+
+def test_the_makers_files_are_fetched_by_address_and_hash(folder, monkeypatch):
+    asked = []
+
+    def get_file(fname, origin, *, file_hash, hash_algorithm):
+        asked.append((fname, origin, hash_algorithm, len(file_hash)))
+        (folder / "cache").mkdir(exist_ok=True)
+        (folder / "cache" / fname).write_text(MAKERS, encoding="utf-8")
+        return str(folder / "cache" / fname)
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    data = load_dataset("nsmc")
+    source = "https://raw.githubusercontent.com/e9t/nsmc/master/"
+    assert asked == [
+        (f"nsmc_{name}", f"{source}{name}", "sha256", 64)
+        for name in ("ratings_train.txt", "ratings_test.txt")
+    ]
+    assert len(data.test[1]) == 4
+    assert data.source == source
 
 
 # scikit-learn's sets.
@@ -504,6 +620,7 @@ def test_without_scikit_learn_the_line_that_installs_it_is_given(monkeypatch, na
         ("fashion_mnist", "the four IDX files"),
         ("mnist", "mnist.npz or the four IDX files"),
         ("california_housing", "california_housing.csv (or .csv.gz)"),
+        ("nsmc", "ratings_train.txt and ratings_test.txt (or nsmc.tsv, or .tsv.gz)"),
     ],
 )
 def test_without_a_network_the_error_says_which_file_to_put_where(folder, name, files):

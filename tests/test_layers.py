@@ -27,6 +27,7 @@ RANKS = {
     "_run_lock": 0.8,
     "_progress_text": 0,
     "_data_files": 1,
+    "_data_places": 1.5,
     "metrics": 1,
     "_kernels": 0,
     "records": 1,

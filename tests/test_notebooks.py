@@ -23,6 +23,7 @@ PICTURES = {
     "03-search.ipynb": 2,
     "04-metrics-callbacks-regression.ipynb": 4,
     "05-modelling-steps.ipynb": 7,
+    "06-text.ipynb": 2,
     "07-verdicts.ipynb": 3,
 }
 
@@ -149,6 +150,38 @@ SAID = {
         "number-build": ["Nothing found in 282 training rows"],
         "number-fit": ["'loss': 41.", "'r2': 0.47"],
         "keep-files": ["('model', '2 × Dense(64, relu), Dense(1)')"],
+    },
+    "06-text.ipynb": {
+        "data-load": ["train (256,), val (64,), test (80,)"],
+        "data-show": ["320 reviews"],
+        "tokens-known": [
+            "words                    1,311    37%",
+            "syllables                  601    97%",
+            "pairs of syllables       2,374    74%",
+        ],
+        "model-build": ["Total params: 95,649"],
+        "fit-run": ["best val_loss 0.6555 in the 9th"],
+        "fit-steps": ["256 rows to train on, 5 steps an epoch, 75 in all", "counted: 75"],
+        "curves-diagnose": ["overfitting", "more training rows"],
+        "stop-run": [
+            "13 epochs in",
+            "Restoring model weights from the end of the best epoch: 9.",
+            "5 epochs in",
+            "Restoring model weights from the end of the best epoch: 1.",
+        ],
+        "checkpoint-run": ["01-0.693.keras\n", "08-0.677.keras\n09-0.655.keras\n"],
+        "checkpoint-period": ["no such argument any more"],
+        "judge-repeats": ["0.641 0.594 0.594 0.625 0.703"],
+        "judge-test": ["accuracy 0.575", "0.500 ± 0.056"],
+        "more-run": [
+            "0.692",
+            "0.691",
+            "0.621",
+            "accuracy 0.609",
+            "accuracy 0.562",
+            "accuracy 0.672",
+        ],
+        "own-run": ["0.60  정말", "0.41  지루", "0.52  재미"],
     },
     "07-verdicts.ipynb": {
         "judge-all": ["225 of 240 right: 93.8%"],

@@ -563,6 +563,17 @@ def test_the_users_own_early_stopping_decides():
     assert_same_bits(model.get_weights(), first)
 
 
+def test_the_users_own_early_stopping_says_once_that_it_stopped(capsys):
+    own = keras.callbacks.EarlyStopping(
+        "accuracy", mode="max", min_delta=2.0, patience=1, restore_best_weights=True, verbose=1
+    )
+    fit(classifier(), X, Y, epochs=9, callbacks=[own])
+    said = capsys.readouterr().out
+    assert said.count("Epoch 2: early stopping") == 1
+    assert said.count("Restoring model weights from the end of the best epoch: 1.") == 1
+    assert own.verbose == 1
+
+
 # The other ends of a run.
 
 
