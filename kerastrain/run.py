@@ -61,6 +61,14 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     ),
     "configuration": lambda value: isinstance(value, dict),
     "first_batch": lambda value: isinstance(value, str),
+    "first_held_out": lambda value: isinstance(value, str),
+    "first_batches": lambda value: (
+        isinstance(value, dict)
+        and all(
+            isinstance(noted, dict) and all(epoch.isdecimal() for epoch in noted)
+            for noted in value.values()
+        )
+    ),
 }
 """What a state has to say, and how that is told from what it can't."""
 
