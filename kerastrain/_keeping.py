@@ -141,6 +141,7 @@ class Keeping:
             self._check_data(source)
             self._begun = {name: self._facts.get(name) for name in _BEGUN}
             self._find_way_back(source, epochs)
+            self._steps_before = int(steps + 0)
             steps.assign(self._facts["first_step"])
 
     def watchers(
@@ -157,7 +158,11 @@ class Keeping:
         with_state = list(callbacks)
         self._course = course = Course(source, with_state)
         if self._state is not None:
-            check_variables(self._state, model)
+            try:
+                check_variables(self._state, model)
+            except ValueError:  # A run that is refused leaves the model as it was.
+                iterations_of(model.optimizer).assign(self._steps_before)
+                raise
             course.go_on_from(self._state)
         self._best = BestState(course, best, list(callbacks))
         with_state.append(self._best)

@@ -116,6 +116,19 @@ def test_a_batch_that_the_data_have_not_is_refused(short_calls, folder):
     )
 
 
+def test_a_model_whose_run_is_refused_keeps_its_count_of_steps(folder):
+    fit(net(), X, Y, run=folder, **CALL)
+    generations = Generations(folder)
+    state = generations.newest()[0]
+    arrays = {**state.arrays, "model variable 0": np.zeros((4, 9), "float32")}
+    generations.save(State(state.facts, arrays), is_landmark=True)
+    model = net()
+    fit(model, X, Y, **CALL | {"epochs": 1})
+    with pytest.raises(ValueError, match="`run` must go on with the model that it began with"):
+        fit(model, X, Y, run=folder, **CALL)
+    assert int(model.optimizer.iterations) == 9
+
+
 def test_fewer_epochs_than_it_has_are_refused(folder):
     fit(net(), X, Y, run=folder, **CALL)
     assert message_of(folder, epochs=2) == (
