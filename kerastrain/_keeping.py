@@ -224,6 +224,9 @@ class Keeping:
     def leave(self, account: Account) -> None:
         """Closes it after an error, which is told rather than one of closing."""
         with contextlib.suppress(OSError, RuntimeError):
+            if self._keeper is not None:
+                self._keeper.save_held()
+        with contextlib.suppress(OSError, RuntimeError):
             self.close(account.history("error"))
 
     def close(self, history: History) -> None:

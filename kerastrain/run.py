@@ -89,6 +89,7 @@ class RunDirectory:
     def __init__(self, path: pathlib.Path, lock: RunLock) -> None:
         self.path, self._lock = path, lock
         self._generations = Generations(path)
+        self._description: tuple[Mapping[str, Any], int] | None = None
         self.state = self._newest()
         self.facts: dict[str, Any] = {} if self.state is None else self._facts_checked()
 
@@ -125,11 +126,18 @@ class RunDirectory:
         self._check_own()
         self._generations.save(state, is_landmark=is_landmark)
         history.save(self.path / _HISTORY)
+        if self._description is not None and not (self.path / _RUN).exists():
+            self.describe(*self._description)  # Somebody has removed it.
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
         self._check_own()
         history.save(self.path / _HISTORY)
+
+    @property
+    def has_best(self) -> bool:
+        """Whether there is a best model."""
+        return (self.path / BEST).exists()
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps a model as the best."""
@@ -139,6 +147,7 @@ class RunDirectory:
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
         self._check_own()
+        self._description = configuration, seed
         save_record(self.path / _RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / _ENVIRONMENT, "Environment", {"starts": starts})
