@@ -76,7 +76,10 @@ def described_data(part: Any) -> str:
         return "none"
     spec = getattr(part, "element_spec", None)
     if spec is not None:  # A tf.data.Dataset, which would have to be read to its end.
-        return f"a Dataset of {spec}"
+        count = int(part.cardinality())
+        return f"a Dataset of {count if count >= 0 else 'so many'} batches of {spec}"
+    if isinstance(part, keras.utils.PyDataset):
+        return f"a {type(part).__name__} of {part.num_batches} batches"
     if not isinstance(part, np.ndarray | Mapping | tuple | list):
         return f"a {type(part).__name__}"
     arrays = [np.asarray(array) for array in keras.tree.flatten(part)]

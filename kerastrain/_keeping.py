@@ -6,7 +6,7 @@ Without a folder all of this does nothing, but for the time that a run is given.
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,8 +14,8 @@ import keras
 from kerastrain._best_state import BestState
 from kerastrain._bookkeeping import Account, Best
 from kerastrain._checks import invalid, one_of, real_number
-from kerastrain._configurations import RATE, configuration_of, described_data
-from kerastrain._course import Course
+from kerastrain._configurations import RATE, configuration_of
+from kerastrain._course import Course, Listeners
 from kerastrain._endings import Endings, Interrupts, LostToNanError
 from kerastrain._exact_state import (
     check_known,
@@ -27,10 +27,26 @@ from kerastrain._exact_state import (
 from kerastrain._keeper import Keeper
 from kerastrain._optimizers import iterations_of
 from kerastrain._own_steps import OwnState, own_state_of
+from kerastrain._replays import (
+    OTHERWISE,
+    changed_batch,
+    global_seed,
+    global_seed_left_alone,
+    in_another_order,
+    is_validated_alike,
+    looked_at,
+    way_back,
+)
 from kerastrain.engine import Execution
 from kerastrain.records import History
 from kerastrain.run import RunDirectory, opened, why_not_whole
 from kerastrain.sources import Source
+
+_BEGUN = (
+    *("configuration", "seed", "first_step"),
+    *("global_seed", "first_batch", "first_held_out"),
+)
+"""What a state tells of how its run began."""
 
 
 class Keeping:
@@ -44,6 +60,8 @@ class Keeping:
 
     Attributes:
         notes: Where the run goes on, in words; none for one that begins.
+        told: What of them its history has to tell: where it couldn't go on exactly where it was.
+        announce: Called with a note that comes after training has begun.
     """
 
     def __init__(
@@ -57,6 +75,8 @@ class Keeping:
         self._directory, self._save_every, self._deadline = directory, save_every, deadline
         self._rolls_back = rolls_back
         self.notes: list[str] = []
+        self.told: list[str] = []
+        self.announce: Callable[[str], None] = lambda line: None
         self._state = directory.state if directory else None
         self._facts = facts_of(self._state) if self._state else {}
         self._interrupts = Interrupts()
@@ -129,15 +149,15 @@ class Keeping:
                 "configuration": configuration,
                 "seed": seed,
                 "first_step": int(steps + 0),
-                "first_batch": described_data(source.first),
+                "global_seed": global_seed(),
+                **looked_at(source),
             }
         else:
             self._check_epochs(epochs)
-            self._begun = {
-                name: self._facts[name]
-                for name in ("configuration", "seed", "first_step", "first_batch")
-            }
+            self._check_data(source)
+            self._begun = {name: self._facts.get(name) for name in _BEGUN}
             self._find_way_back(source, epochs)
+            self._steps_before = int(steps + 0)
             steps.assign(self._facts["first_step"])
         if (why := why_not_whole(model)) is not None:
             self.notes.append(f"run {os.fspath(self._directory.path)!r}: {why}")
@@ -157,7 +177,11 @@ class Keeping:
         with_state = list(callbacks)
         self._course = course = Course(source, with_state, self._own.variables)
         if self._state is not None:
-            check_variables(self._state, model, self._own.variables)
+            try:
+                check_variables(self._state, model, self._own.variables)
+            except ValueError:  # A run that is refused leaves the model as it was.
+                iterations_of(model.optimizer).assign(self._steps_before)
+                raise
             course.go_on_from(self._state)
         if self._directory is None and not self._rolls_back:
             return [course, Endings(self._deadline, self._interrupts, course)]
@@ -178,16 +202,25 @@ class Keeping:
         return [course, self._best, self._keeper, endings]
 
     @contextlib.contextmanager
-    def training(self, execution: Execution) -> Iterator[None]:
+    def training(self, model: keras.Model, execution: Execution) -> Iterator[None]:
         """Holds Ctrl-C back in the block, where there is a run to be saved first."""
         if self._course is not None:
             self._course.execution = execution
+            self._course.show_weights(model)
         self._is_training = True
         try:
             with self._interrupts.held() if self._directory else contextlib.nullcontext():
                 yield
         finally:
             self._is_training = False
+
+    def listeners(
+        self, callbacks: list[Any], model: keras.Model, *, epochs: int, steps: int | None
+    ) -> Any:
+        """Returns what Keras is to tell of the batches."""
+        if self._course is None:
+            return callbacks
+        return Listeners(self._course, callbacks, model, epochs=epochs, steps=steps)
 
     @property
     def is_left_at_once(self) -> bool:
@@ -200,6 +233,15 @@ class Keeping:
         if self._rolls_back and can:
             raise LostToNanError(epoch)
 
+    def take_epochs_start(self) -> None:
+        """Has training begin at the epoch's start, since its data come otherwise; says so."""
+        assert self._course is not None
+        self._take_landmark()
+        assert self._state is not None
+        self._course.go_on_from(self._state)
+        self._say("the start of " + self._epoch(), self._otherwise)
+        self.announce(self.notes[-1])
+
     def go_back(self, epoch: int) -> str:
         """Has training begin at the best epoch; returns that in words."""
         assert self._best is not None
@@ -207,6 +249,9 @@ class Keeping:
 
     def leave(self, account: Account) -> None:
         """Closes it after an error, which is told rather than one of closing."""
+        with contextlib.suppress(OSError, RuntimeError):
+            if self._keeper is not None:
+                self._keeper.save_held()
         with contextlib.suppress(OSError, RuntimeError):
             self.close(account.history("error"))
 
@@ -231,25 +276,54 @@ class Keeping:
             must = f"be at least {done}, which the run has behind it"
             raise invalid("fit", "epochs", must, f"epochs={epochs}")
 
-    def _find_way_back(self, source: Source, epochs: int) -> None:
-        """Leads a stream to the epoch, or takes the epoch's start where it can't be led further."""
+    def _check_data(self, source: Source) -> None:
+        """Raises where the data aren't those that the run was broken off in."""
         assert self._directory is not None
-        where = f"epoch {self._facts['epoch'] + 1}"
+        path = f"run={os.fspath(self._directory.path)!r}"
         batch = int(self._facts["batch"])
-        first = described_data(source.first)
-        why = source.why_not_replayed(is_the_same=first == self._facts["first_batch"])
-        if why and batch:
-            self._state = self._directory.landmark
-            self._facts = facts_of(self._state)
-            where = f"the start of epoch {self._facts['epoch'] + 1}, {why}"
-        elif batch:
-            where += f", batch {batch + 1}"
-        source.replay(int(self._facts["epoch"]))
-        path = os.fspath(self._directory.path)
+        if source.steps is not None and batch > source.steps:
+            received = f"{path} (its state has no batch that can be)"
+            raise invalid("fit", "run", "be a whole run directory", received)
+        changed = changed_batch(source, self._facts)
+        if changed is not None:
+            name, was, now = changed
+            must = f"go on as it began, with data.{name} that begins with {was}"
+            raise invalid("fit", "run", must, f"data.{name} that begins with {now}, {path}")
+
+    def _find_way_back(self, source: Source, epochs: int) -> None:
+        """Leads streams to the epoch, or takes its start where they can't be led further."""
+        assert self._directory is not None
         if self._facts["is_over"] or self._facts["epoch"] == epochs:
-            self.notes = [f"run {path!r} has ended already"]
+            self.notes = [f"run {os.fspath(self._directory.path)!r} has ended already"]
             return
-        self.notes = [f"run {path!r} goes on at {where}"]
+        self._otherwise = in_another_order(self._facts)  # Before `fit` sets the global seed.
+        way = way_back(source, self._facts)
+        batch = int(self._facts["batch"])
+        if batch and way.hindrance:
+            self._take_landmark()
+            self._say("the start of " + self._epoch(), way.hindrance)
+        elif not way.is_exact:
+            self._say(self._epoch(), way.hindrance)
+        else:
+            self._say(self._epoch() + (f", batch {batch + 1}" if batch else ""))
+        if not is_validated_alike(source, self._facts):
+            self._say(self._epoch(), f"whose validation's batches {OTHERWISE}")
+
+    def _say(self, where: str, why: str = "") -> None:
+        """Notes where the run goes on; for its history too, where that isn't just where it was."""
+        assert self._directory is not None
+        path = os.fspath(self._directory.path)
+        self.notes.append(f"run {path!r} goes on at {', '.join(filter(None, (where, why)))}")
+        if why:
+            self.told.append(f"{self.notes[-1]}.")
+
+    def _epoch(self) -> str:
+        return f"epoch {self._facts['epoch'] + 1}"
+
+    def _take_landmark(self) -> None:
+        assert self._directory is not None
+        self._state = self._directory.landmark
+        self._facts = facts_of(self._state)
 
 
 @contextlib.contextmanager
@@ -262,5 +336,8 @@ def keeping(
     deadline = None
     if max_time is not None:
         deadline = time.monotonic() + real_number("fit", "max_time", max_time, above=0)
-    with contextlib.nullcontext() if run is None else opened(run) as directory:
+    with (
+        contextlib.nullcontext() if run is None else opened(run) as directory,
+        contextlib.nullcontext() if run is None else global_seed_left_alone(),
+    ):
         yield Keeping(directory, save_every=seconds, deadline=deadline, rolls_back=rolls_back)

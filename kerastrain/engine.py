@@ -77,7 +77,7 @@ class Execution:
             self.runner.start_at(batches)
             return
         for _ in range(batches):
-            next(iterator)
+            next(iterator, None)  # One that doesn't tell its length counts whole groups.
 
     @property
     def why(self) -> str:

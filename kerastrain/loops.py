@@ -212,6 +212,24 @@ class StreamLoop:
         """Runs the next batches."""
         return self._loop(iterator)
 
+    def begin(self, first: Any, iterator: Any) -> Any:
+        """Runs the next batches, of which the first was taken off already.
+
+        Args:
+            first: An iterator over that one.
+            iterator: Brings those behind it.
+        """
+        logs, rest = self._loop(first), int(self.limit) - 1
+        if rest:
+            self.limit.assign(rest)
+            try:
+                logs = self._loop(iterator)
+            except tf.errors.OutOfRangeError:
+                pass  # It was the only one.
+            finally:
+                self.limit.assign(rest + 1)
+        return logs
+
     def trace(self, batches: Any) -> list[tf.Variable]:
         """Traces, so that every variable is there, and returns those that a step uses."""
         return list(self._loop.get_concrete_function(batches).variables)

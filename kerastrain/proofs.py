@@ -74,7 +74,8 @@ def prove_resume(
 
     Args:
         builder: What `build_and_fit` takes.
-        data: Likewise.
+        data: Likewise; or a function that makes it, called before each training, since a
+            tf.data.Dataset can't go to another process.
         epochs: How many to train.
         broken_off_after: After how many the run is broken off.
         seed: That of both runs.
@@ -107,14 +108,17 @@ def prove_resume(
     if arguments.get("repeats") is not None:
         must = "be left out: two runs are held against each other"
         raise invalid(function, "repeats", must, f"repeats={show(arguments['repeats'])}")
+    if hasattr(data, "element_spec"):
+        must = "be a function that makes the Dataset, which can't go to another process itself"
+        raise invalid(function, "data", must, f"data={show(data)}", kind=TypeError)
     seed = seed_number(function, seed)
     call = {"seed": seed, "epochs": epochs, "speed": "steps", "verbose": 0, **arguments}
     callbacks = call.pop("callbacks", ())
-    whole = _ended(build_and_fit(builder, data, callbacks=copies(callbacks), **call))
+    whole = _ended(build_and_fit(builder, _made(data, seed), callbacks=copies(callbacks), **call))
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
         call |= {"run": str(folder / "run"), "save_every": 0}
-        _break_off(builder, data, copies(callbacks), after, call)
+        _break_off(builder, _made(data, seed), copies(callbacks), after, call)
         job = {"builder": builder, "data": data, "call": {**call, "callbacks": callbacks}}
         (folder / _JOB).write_bytes(cloudpickle.dumps(job))
         _in_a_process(folder)
@@ -128,6 +132,14 @@ def prove_resume(
     )
     print(proof)
     return proof
+
+
+def _made(data: Any, seed: int) -> Any:
+    """Returns data, or what a function makes of them, each time under the same seed."""
+    if not callable(data):
+        return data
+    keras.utils.set_random_seed(seed)
+    return data()
 
 
 class _BreakError(Exception):
@@ -199,7 +211,7 @@ def _main() -> None:
     folder = pathlib.Path(sys.argv[1])
     cloudpickle = needs("cloudpickle", extra="search", function="prove_resume")
     job = cloudpickle.loads((folder / _JOB).read_bytes())
-    trained = build_and_fit(job["builder"], job["data"], **job["call"])
+    trained = build_and_fit(job["builder"], _made(job["data"], job["call"]["seed"]), **job["call"])
     write_state(folder / _RESULT, _ended(trained))
 
 

@@ -66,6 +66,14 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
     "rate": lambda value: value is None or isinstance(value, float),
     "configuration": lambda value: isinstance(value, dict),
     "first_batch": lambda value: isinstance(value, str),
+    "first_held_out": lambda value: isinstance(value, str),
+    "first_batches": lambda value: (
+        isinstance(value, dict)
+        and all(
+            isinstance(noted, dict) and all(epoch.isdecimal() for epoch in noted)
+            for noted in value.values()
+        )
+    ),
 }
 """What a state has to say, and how that is told from what it can't."""
 
@@ -104,6 +112,7 @@ class RunDirectory:
     def __init__(self, path: pathlib.Path, lock: RunLock) -> None:
         self.path, self._lock = path, lock
         self._generations = Generations(path)
+        self._description: tuple[Mapping[str, Any], int] | None = None
         self.state = self._newest()
         self.facts: dict[str, Any] = {} if self.state is None else self._facts_checked()
 
@@ -140,11 +149,18 @@ class RunDirectory:
         self._check_own()
         self._generations.save(state, is_landmark=is_landmark)
         history.save(self.path / HISTORY)
+        if self._description is not None and not (self.path / RUN).exists():
+            self.describe(*self._description)  # Somebody has removed it.
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
         self._check_own()
         history.save(self.path / HISTORY)
+
+    @property
+    def has_best(self) -> bool:
+        """Whether there is a best model."""
+        return any((self.path / name).exists() for name in (BEST, BEST_WEIGHTS))
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps a model as the best; of one that can't be written down, its weights."""
@@ -157,6 +173,7 @@ class RunDirectory:
     def describe(self, configuration: Mapping[str, Any], seed: int) -> None:
         """Writes down what the run begins with, and where this process runs it."""
         self._check_own()
+        self._description = configuration, seed
         save_record(self.path / RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / ENVIRONMENT, "Environment", {"starts": starts})

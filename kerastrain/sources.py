@@ -46,6 +46,7 @@ class Source:
         first: The batch that a stream began with, when it was looked at.
         positions: Which of the rows are trained on; `None` for a stream.
         held_out_count: How many rows are validated on; `None` for a stream, and without any.
+        first_held_out: Likewise that of a validation stream.
     """
 
     train: Any
@@ -62,6 +63,7 @@ class Source:
     first: Any = None
     positions: np.ndarray | None = None
     held_out_count: int | None = None
+    first_held_out: Any = None
 
     @property
     def rows(self) -> Rows | None:
@@ -75,30 +77,6 @@ class Source:
         """The rows that were passed as `validation_data`; `None` for others, and a stream's."""
         x, y = (self.parts.get(f"validation_data[{number}]") for number in (0, 1))
         return None if x is None else Rows(x, y)
-
-    def why_not_replayed(self, *, is_the_same: bool) -> str:
-        """Returns why an epoch can't be gone on with in its midst, or nothing.
-
-        Args:
-            is_the_same: Whether a stream has begun with the same batch as it did once.
-        """
-        if not isinstance(self.train, tf.data.Dataset):
-            return f"since a {type(self.train).__name__} may bring its batches in another order"
-        if self.steps is None:
-            return "since the Dataset doesn't tell its length"
-        if not is_the_same:
-            return "since the Dataset begins otherwise each time: give its shuffle() a seed"
-        return ""
-
-    def replay(self, epochs: int) -> None:
-        """Leads a Dataset's own generators to where they are after so many epochs.
-
-        Keras makes an iterator at an epoch's start and another at its end, and a Dataset that
-        shuffles has another order in each.
-        """
-        if isinstance(self.train, tf.data.Dataset) and self.first is not None:
-            for _ in range(2 * epochs):
-                iter(self.train)
 
 
 def source_for(
@@ -126,17 +104,17 @@ def source_for(
     if is_stream(x):
         checks.alone(y, sample_weight, fraction, batch_size)
         check_stream(function, "x", x)
-        validation = _validation(checks, validation_data, None)
+        validation, first_held_out = _validation(checks, validation_data, None)
         first = _first_batch(function, "x", x)
         checks.first(("x", "y"), first)
         source = _of_stream(x, first, class_weight=class_weight, shuffle=shuffle)
         source = _with_validation(source, validation, batch_size)
         parts = {"x": x, **_held_out(validation)}
-        return dataclasses.replace(source, parts=parts, first=first)
+        return dataclasses.replace(source, parts=parts, first=first, first_held_out=first_held_out)
     rows = rows_of(x, y, sample_weight, function=function)
     checks.rows(rows)
     labels = class_of_each_row(model, rows.y)
-    validation = _validation(checks, validation_data, rows)
+    validation, first_held_out = _validation(checks, validation_data, rows)
     held = _held_out(validation)
     positions, held_out = np.arange(len(rows)), None
     if fraction:
@@ -154,7 +132,13 @@ def source_for(
     parts = {"x": rows.x, "y": rows.y, "sample_weight": rows.weight, **held}
     count = len(validation) if held_out is None and isinstance(validation, Rows) else None
     count = count if held_out is None else len(held_out)
-    return dataclasses.replace(source, parts=parts, positions=positions, held_out_count=count)
+    return dataclasses.replace(
+        source,
+        parts=parts,
+        positions=positions,
+        held_out_count=count,
+        first_held_out=first_held_out,
+    )
 
 
 def _held_out(data: Any) -> dict[str, Any]:
@@ -165,15 +149,15 @@ def _held_out(data: Any) -> dict[str, Any]:
     return {f"validation_data{number}": part for number, part in parts.items()}
 
 
-def _validation(checks: DataChecks, validation_data: Any, training: Rows | None) -> Any:
-    """Returns the validation's rows, or its stream, or `None`."""
+def _validation(checks: DataChecks, validation_data: Any, training: Rows | None) -> tuple[Any, Any]:
+    """Returns the validation's rows, or its stream and that one's first batch, or `None` twice."""
     if validation_data is None:
-        return None
+        return None, None
     if is_stream(validation_data):
         check_stream("fit", "validation_data", validation_data)
         first = _first_batch("fit", "validation_data", validation_data)
         checks.first(("validation_data", "validation_data"), first)
-        return validation_data
+        return validation_data, first
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
         must = "be (x, y), (x, y, sample_weight), a Dataset or a PyDataset"
         received = f"validation_data={show(validation_data)}"
@@ -185,7 +169,7 @@ def _validation(checks: DataChecks, validation_data: Any, training: Rows | None)
     if training is not None:
         checks.same_shape(names[0], rows.x, "x", training.x)
         checks.same_shape(names[1], rows.y, "y", training.y)
-    return rows
+    return rows, None
 
 
 def _of_rows(rows: Rows, order: EpochOrder, batch_size: int) -> Source:

@@ -14,6 +14,7 @@ import numpy as np
 from kerastrain import engine
 from kerastrain._bookkeeping import Account, watch_best
 from kerastrain._checks import flag, invalid, seed_number, show, whole_number
+from kerastrain._course import OtherOrderError
 from kerastrain._endings import LostToNanError, TimeUpError, end_as_keras_does
 from kerastrain._following import (
     check_goes_on,
@@ -121,6 +122,8 @@ def fit(
             best model, `history.json`, which `History.load` reads at any time, `run.json` and
             `environment.json`, and the state. A run that has ended returns its history at once; one
             with more `epochs` goes on. Whatever else has changed since it began is refused by name.
+            Where a Dataset can't be shown to bring the batches that it would have, the run goes on
+            at the epoch's start, and `History.note` says so.
         save_every: Seconds within an epoch after which `run` is saved, as it is after every epoch;
             less often where saving would take more than 3 % of the time. 0 saves at every turn.
         max_time: Seconds after which to end, between two calls; the `stop_reason` is then "time".
@@ -130,8 +133,10 @@ def fit(
         seed: Decides the order of the rows, the split, and dropout: two runs from the same
             weights with the same seed and speed are the same to the bit (but a Dataset that
             shuffles keeps its own order, which goes on from run to run). It also seeds Python's,
-            NumPy's and TensorFlow's generators, as `keras.utils.set_random_seed` does. Left out,
-            a seed is drawn for this run's order, split and dropout, and noted in the history.
+            NumPy's and TensorFlow's generators, as `keras.utils.set_random_seed` does; with `run`,
+            TensorFlow's seed is put back at the end, so that a cell that is run again makes the
+            same Datasets. Left out, a seed is drawn for this run's order, split and dropout, and
+            noted in the history.
         speed: "plain" is Keras's own loop; "steps" runs as many batches in one call as take about
             0.2 s, to the same bits; "compiled" has XLA compile the loop, for arrays: it rounds
             otherwise, and dropout and its kin draw other random numbers. "auto" measures a step
@@ -226,16 +231,18 @@ def fit(
             engine.executing(
                 model, kept.speed(speed), source, everyone, epochs, unfreeze
             ) as execution,
-            kept.training(execution),
+            kept.training(model, execution),
         ):
             account.execution = execution
             if unfreezing:
                 unfreezing.renew = execution.renew
             if bar:
+                kept.announce = bar.announce
                 bar.announce(*kept.notes, f'speed="{execution.way}": {execution.why}')
                 # A Dataset that is looked at brings other batches afterwards, if it shuffles.
                 if bar.announces and kept.begins and source.rows is not None:
                     bar.announce(*told(look()))
+            account.notes += kept.told
             reason = _train(model, source, execution, epochs, everyone, kept, account)
             if bar and reason == "time":
                 bar.close("time used up")
@@ -364,7 +371,7 @@ def _train(
                 initial_epoch=epochs if kept.is_over else kept.initial_epoch,
                 class_weight=source.class_weight,
                 shuffle=source.shuffle,
-                callbacks=callbacks,
+                callbacks=kept.listeners(callbacks, model, epochs=epochs, steps=source.steps),
                 verbose=0,
             )
         except KeyboardInterrupt:
@@ -375,6 +382,10 @@ def _train(
             return "time"
         except LostToNanError as lost:
             account.notes.append(kept.go_back(lost.epoch))
+            continue
+        except OtherOrderError:
+            kept.take_epochs_start()
+            account.notes.append(kept.told[-1])
             continue
         return "early_stopping" if model.stop_training else "finished"
 

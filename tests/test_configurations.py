@@ -78,8 +78,10 @@ def test_texts_are_described_by_all_of_them():
 def test_streams_are_described_by_what_they_bring():
     rows = tf.data.Dataset.from_tensor_slices(np.zeros((4, 3), "float32"))
     assert described_data(rows) == (
-        "a Dataset of TensorSpec(shape=(3,), dtype=tf.float32, name=None)"
+        "a Dataset of 4 batches of TensorSpec(shape=(3,), dtype=tf.float32, name=None)"
     )
+    some = rows.filter(lambda row: True)
+    assert described_data(some).startswith("a Dataset of so many batches of TensorSpec(")
 
 
 def test_a_schedule_is_described_by_its_settings_in_the_place_of_the_rate():

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from small_runs import CALL, SAME, Fails, X, Y, bits_of, broken_off, net, told_by
 
-from kerastrain.callbacks import csv_log, early_stopping, reduce_on_plateau
+from kerastrain.callbacks import checkpoint, csv_log, early_stopping, reduce_on_plateau
 from kerastrain.records import History
 from kerastrain.schedules import one_cycle
 from kerastrain.training import fit
@@ -164,6 +164,55 @@ def test_a_state_that_is_no_plain_numbers_is_refused(folder):
     )
 
 
+class Hears(keras.callbacks.Callback):
+    """Notes which batches it hears of, and the weights that it meets."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches, self.met = [], []
+
+    def on_train_begin(self, logs=None):
+        self.met.append(bits_of(self.model)[0])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.met.append(bits_of(self.model)[0])
+        self.batches.append(f"epoch {epoch}")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.batches.append(batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append((batch, bits_of(self.model)[0]))
+
+
+def test_callbacks_hear_of_each_batch_once_and_never_of_another_model(folder):
+    whole, before, after = Hears(), Hears(), Hears()
+    fit(net(), X, Y, callbacks=[whole], **CALL)
+    broken_off(folder, (2, 4), callbacks=[before])
+    fit(net(2), X, Y, callbacks=[after], run=folder, save_every=0, **CALL)
+    assert after.batches[0] == "epoch 2"
+    # It was broken off before the fourth batch was saved, of which they hear again.
+    assert before.batches[:-2] + after.batches[1:] == whole.batches
+    assert set(after.met[:2]) == {before.batches[-3][1]}
+
+
+def test_files_of_single_batches_are_not_written_over_on_the_way(folder, tmp_path):
+    def checkpoints():
+        path = tmp_path / "{epoch}-{batch}.weights.h5"
+        return checkpoint(path, save_best_only=False, save_weights_only=True, save_freq=2)
+
+    broken_off(folder, (1, 6), callbacks=[checkpoints()])
+    before = {path: path.read_bytes() for path in tmp_path.glob("2-*.h5")}
+    fit(net(2), X, Y, callbacks=[checkpoints()], run=folder, save_every=0, **CALL)
+    after = {path: path.read_bytes() for path in tmp_path.glob("2-*.h5")}
+    assert sorted(path.name for path in before) == [
+        "2-1.weights.h5",
+        "2-3.weights.h5",
+        "2-5.weights.h5",
+    ]
+    assert before.items() <= after.items()
+
+
 def test_a_csv_log_has_each_epoch_once(short_calls, folder, tmp_path):
     broken_off(folder, (2, None), callbacks=[csv_log(tmp_path / "log.csv")])
     history = fit(
@@ -176,11 +225,13 @@ def test_a_csv_log_has_each_epoch_once(short_calls, folder, tmp_path):
 
 # Streams.
 
+ROWS = tf.data.Dataset.from_tensor_slices((X, Y))
+OTHERWISE = "whose batches may come in another order than they would have"
+
 
 def stream(seed=3):
-    tf.random.set_seed(0)  # Without a seed that is set, each process has the same one.
-    rows = tf.data.Dataset.from_tensor_slices((X, Y))
-    return rows.shuffle(96, seed=seed).batch(8)
+    tf.random.set_seed(None)  # Which a Dataset that shuffles is made with.
+    return ROWS.shuffle(96, seed=seed).batch(8)
 
 
 @pytest.mark.parametrize("speed", ["plain", "steps"])
@@ -214,10 +265,12 @@ def test_a_dataset_in_another_order_each_time_goes_on_at_an_epochs_start(
         fit(net(), stream(None), callbacks=[Fails(2, 2)], **call)
     history = fit(net(), stream(4), **call)
     assert history.epoch == [0, 1, 2, 3]
-    assert (
-        f"run {os.fspath(folder)!r} goes on at the start of epoch 3, since the Dataset begins "
-        "otherwise each time: give its shuffle() a seed\n"
-    ) in capsys.readouterr().out
+    note = (
+        f"run {os.fspath(folder)!r} goes on at the start of epoch 3, {OTHERWISE}: make the Dataset "
+        "anew before each call, and give each shuffle() a seed"
+    )
+    assert f"{note}\n" in capsys.readouterr().out
+    assert history.note == f"{note}."
 
 
 class Batches(keras.utils.PyDataset):

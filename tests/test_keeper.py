@@ -3,14 +3,27 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 
 import keras
 import numpy as np
 import pytest
 from small_models import assert_same_bits
-from small_runs import CALL, X, Y, bits_of, broken_off, held_out, message_of, net, told_by
+from small_runs import (
+    CALL,
+    X,
+    Y,
+    bits_of,
+    broken_off,
+    held_out,
+    message_of,
+    net,
+    newest_facts,
+    told_by,
+)
 
+from kerastrain import _keeper
 from kerastrain.callbacks import early_stopping
 from kerastrain.records import History
 from kerastrain.saving import load_model, load_weights
@@ -96,7 +109,71 @@ def test_nothing_in_it_is_pickled(folder):
     assert kinds == {".json", ".keras", ".ktr"}
 
 
+# After an error.
+
+
+class Counts(keras.callbacks.Callback):
+    """Counts batches in an array that it changes in place."""
+
+    sees_groups = True
+
+    def __init__(self):
+        super().__init__()
+        self.count = np.zeros(1)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+
+    def get_state(self):
+        return {"count": self.count}
+
+    def set_state(self, state):
+        self.count = np.array(state["count"])
+
+
+def test_an_error_within_an_epoch_costs_one_call(short_calls, folder, monkeypatch):
+    monkeypatch.setattr(_keeper, "PART_OF_TIME", 1e9)
+    monkeypatch.setattr(_keeper, "PART_FOR_HOLDING", 1e9)
+    whole, other, counts = net(), net(2), Counts()
+    expected = fit(whole, X, Y, **CALL)
+    broken_off(folder, (2, 3), save_every=1e9, callbacks=[Counts()])
+    facts = newest_facts(folder)
+    assert (facts["epoch"], facts["batch"]) == (2, 6)
+    history = fit(other, X, Y, run=folder, callbacks=[counts], **CALL)
+    assert told_by(history) == told_by(expected)
+    assert bits_of(other) == bits_of(whole)
+    assert counts.count == 12
+
+
+def test_no_more_is_held_than_saving_may_take(short_calls, folder, monkeypatch):
+    monkeypatch.setattr(_keeper, "PART_OF_TIME", 0.0)
+    broken_off(folder, (0, 3), save_every=1e9)
+    assert newest_facts(folder)["batch"] == 0
+
+
 # A disk that fails.
+
+
+class Removes(keras.callbacks.Callback):
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            shutil.rmtree(self.folder)
+
+
+def test_a_folder_that_somebody_removes_is_written_anew(folder):
+    before = fit(net(), X, Y, run=folder, min_delta=9.0, **CALL)
+    files = {path.name for path in folder.iterdir() if path.suffix != ".ktr"}
+    shutil.rmtree(folder)
+    call = CALL | {"run": folder, "save_every": 0, "min_delta": 9.0}
+    history = fit(net(), X, Y, callbacks=[Removes(folder)], **call)
+    assert history.best_epoch == 0  # And so written before it was removed.
+    assert told_by(history) == told_by(before)
+    assert {path.name for path in folder.iterdir() if path.suffix != ".ktr"} == files
+    assert told_by(fit(net(2), X, Y, **call)) == told_by(before)
 
 
 class FillsTheDisk(keras.callbacks.Callback):

@@ -6,9 +6,13 @@ import pathlib
 import time
 
 import keras
+import numpy as np
 import pytest
-from small_runs import CALL, X, Y, message_of, net
+import tensorflow as tf
+from small_runs import CALL, SAME, X, Y, broken_off, message_of, net
 
+from kerastrain._generations import Generations
+from kerastrain._state_files import State
 from kerastrain.callbacks import early_stopping, reduce_on_plateau
 from kerastrain.schedules import one_cycle
 from kerastrain.training import fit
@@ -98,6 +102,57 @@ def test_a_run_that_would_go_on_otherwise_is_refused_by_the_first_difference(fol
     assert message.startswith(f"`fit`: `run` must go on as it began, with {was}")
     assert f". Received: {came}" in message
     assert message.endswith(f", run={os.fspath(folder)!r}.")
+
+
+ROWS = tf.data.Dataset.from_tensor_slices((X, Y))
+STREAM = SAME | {"epochs": 2}
+
+
+def test_a_dataset_of_another_length_is_refused(folder):
+    fit(net(), ROWS.batch(8), run=folder, **STREAM)
+    with pytest.raises(ValueError, match="`run` must go on as it began") as error:
+        fit(net(), ROWS.take(40).batch(8), run=folder, **STREAM)
+    parts = str(error.value).split(", with ")[1].split(". Received: ")
+    assert [part[:32] for part in parts] == [
+        'data.x "a Dataset of 12 batches ',
+        'data.x "a Dataset of 5 batches o',
+    ]
+
+
+@pytest.mark.parametrize("kind", ["x", "validation_data"])
+def test_a_dataset_that_begins_with_another_batch_is_refused(folder, kind):
+    parts = {"x": ROWS.batch(8), "validation_data": ROWS.batch(8)}
+    fit(net(), run=folder, **parts, **STREAM)
+    other = tf.data.Dataset.from_tensor_slices((X, 1 - Y)).batch(8)
+    with pytest.raises(ValueError, match="`run` must go on as it began") as error:
+        fit(net(), run=folder, **parts | {kind: other}, **STREAM | {"epochs": 3})
+    begins = f"data.{kind} that begins with (8, 4) float32, (8,) int32, sha256 "
+    assert str(error.value).count(begins) == 2
+
+
+def test_a_batch_that_the_data_have_not_is_refused(short_calls, folder):
+    broken_off(folder, (2, 2))
+    generations = Generations(folder)
+    state = generations.newest()[0]
+    facts = {**state.facts, "facts": {**state.facts["facts"], "batch": 99}}
+    generations.save(State(facts, state.arrays))
+    assert message_of(folder) == (
+        f"`fit`: `run` must be a whole run directory. Received: run={os.fspath(folder)!r} (its "
+        "state has no batch that can be)."
+    )
+
+
+def test_a_model_whose_run_is_refused_keeps_its_count_of_steps(folder):
+    fit(net(), X, Y, run=folder, **CALL)
+    generations = Generations(folder)
+    state = generations.newest()[0]
+    arrays = {**state.arrays, "model variable 0": np.zeros((4, 9), "float32")}
+    generations.save(State(state.facts, arrays), is_landmark=True)
+    model = net()
+    fit(model, X, Y, **CALL | {"epochs": 1})
+    with pytest.raises(ValueError, match="`run` must go on with the model that it began with"):
+        fit(model, X, Y, run=folder, **CALL)
+    assert int(model.optimizer.iterations) == 9
 
 
 def test_fewer_epochs_than_it_has_are_refused(folder):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerastrain import schedules
 from kerastrain.callbacks import early_stopping
@@ -46,6 +47,20 @@ def test_a_run_of_ones_own_builder_and_callbacks_is_proved(capsys):
     assert capsys.readouterr().out == (
         "4 epochs at a stretch, and 2 + 2 with a new process between: largest difference 0.0 in "
         "the weights, 0.0 in the optimizer, 0.0 in the history\n"
+    )
+
+
+def shuffled():
+    return tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(64, seed=1).batch(8)
+
+
+def test_a_dataset_is_made_by_a_function():
+    assert prove_resume(build, shuffled, epochs=2, broken_off_after=1)
+    with pytest.raises(TypeError) as error:
+        prove_resume(build, shuffled())
+    assert str(error.value).startswith(
+        "`prove_resume`: `data` must be a function that makes the Dataset, which can't go to "
+        "another process itself. Received: data=<_BatchDataset"
     )
 
 
