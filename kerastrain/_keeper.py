@@ -163,10 +163,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         start = time.perf_counter()
         if not has_finite_weights(self.model):  # Else no run could go on from it.
             return
-        state = self.state()
-        # What the callbacks note may go on changing; the variables' arrays are copies.
-        arrays = {k: v.copy() if k.startswith("/") else v for k, v in state.arrays.items()}
-        self._held = (self._course.epoch, self._course.batch), State(state.facts, arrays)
+        self._held = (self._course.epoch, self._course.batch), self.state()
         self._held_when = time.perf_counter()
         self._cost_of_holding = self._held_when - start
         self.seconds_spent += self._cost_of_holding

@@ -145,6 +145,27 @@ def test_an_error_within_an_epoch_costs_one_call(short_calls, folder, monkeypatc
     assert counts.count == 12
 
 
+class Spoils(keras.callbacks.Callback):
+    """Leaves NaN in the weights behind the last call of an epoch."""
+
+    sees_groups = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == (2, 8):
+            self.model.layers[-1].kernel.assign(self.model.layers[-1].kernel * np.nan)
+
+
+def test_nan_is_not_held(short_calls, folder, monkeypatch):
+    monkeypatch.setattr(_keeper, "PART_OF_TIME", 1e9)
+    monkeypatch.setattr(_keeper, "PART_FOR_HOLDING", 1e9)
+    broken_off(folder, (2, None), save_every=1e9, callbacks=[Spoils()])
+    facts = newest_facts(folder)
+    assert (facts["epoch"], facts["batch"]) == (2, 6)
+
+
 def test_no_more_is_held_than_saving_may_take(short_calls, folder, monkeypatch):
     monkeypatch.setattr(_keeper, "PART_OF_TIME", 0.0)
     broken_off(folder, (0, 3), save_every=1e9)
