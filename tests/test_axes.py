@@ -1,8 +1,9 @@
 import math
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from kerastrain._axes import new_axes, points_to_draw
+from kerastrain._axes import axes_in, points_to_draw
 
 
 def test_few_points_are_all_drawn():
@@ -29,8 +30,8 @@ def test_a_stretch_with_a_gap_in_it_stays_as_it_is():
     assert len(kept) < 40
 
 
-def test_a_figure_that_is_not_to_be_shown_is_unknown_to_pyplot():
+def test_a_figure_of_the_callers_is_unknown_to_pyplot():
     import matplotlib.pyplot as plt
 
-    assert len(new_axes(2, is_shown=False)) == 2
+    assert len(axes_in(Figure(), 2)) == 2
     assert plt.get_fignums() == []

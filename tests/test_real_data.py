@@ -18,6 +18,7 @@ FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist isn't installed")
 # The bits of "steps" are Keras's own; of "compiled" only the mean is theirs, since patience=2 ends
 # one run in sixteen early by chance.
+@pytest.mark.slow
 @pytest.mark.parametrize("speed, worst", [("steps", 0.350), ("compiled", 0.370)])
 def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_mnist(speed, worst):
     data = ktr.load_dataset("fashion_mnist")
@@ -45,6 +46,7 @@ def test_the_notes_network_reaches_the_losses_of_plain_keras_on_all_of_fashion_m
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist isn't installed")
+@pytest.mark.slow
 def test_batches_of_8192_with_warm_up_reach_the_accuracy_of_batches_of_32():
     data, dropout = ktr.load_dataset("fashion_mnist"), keras.layers.Dropout(0.3)
 

@@ -51,6 +51,7 @@ def test_hyperopt(left_by):
     assert left["error"](best) < -0.9
 
 
+@pytest.mark.slow
 def test_scikit_optimize(left_by):
     left = left_by("scikit-optimize", "skopt")
     for found in (left["process"], left["forest"]):
@@ -70,6 +71,7 @@ def test_keras_tuner(left_by, data):
     assert left["error"](best.hyperparameters.values) == -best.score
 
 
+@pytest.mark.slow
 def test_hyperband_of_keras_tuner(left_by):
     left = left_by("Hyperband, Keras Tuner's", "keras_tuner", "tensorboard")
     trials = left["tuner"].oracle.trials.values()
@@ -85,6 +87,7 @@ def test_hyperband_of_ours(left_by):
     assert result.best_value > 0.8
 
 
+@pytest.mark.slow
 def test_sklearn_genetic_opt(left_by, data):
     left = left_by("sklearn-genetic-opt", "sklearn_genetic")
     found = left["found"]
