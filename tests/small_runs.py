@@ -40,7 +40,7 @@ def told_by(history):
 
 
 class Fails(keras.callbacks.Callback):
-    """Breaks a training off after some batches of an epoch, or at its end."""
+    """Breaks a training off after some calls of an epoch, none at all too, or at its end."""
 
     sees_groups = True
 
@@ -50,6 +50,8 @@ class Fails(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.calls = epoch, 0
+        if (epoch, 0) == self.at:
+            raise self.error("broken off")
 
     def on_train_batch_end(self, batch, logs=None):
         self.calls += 1
