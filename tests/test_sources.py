@@ -741,7 +741,7 @@ def test_an_unknown_data_set_is_refused_and_the_known_ones_listed():
         ktr.load_dataset("fashion")
     assert str(error.value) == (
         "`load_dataset`: `name` must be one of 'california_housing', 'diabetes', 'digits', "
-        "'fashion_mnist', 'fashion_mnist_small', 'imdb', 'mnist' "
+        "'fashion_mnist', 'fashion_mnist_small', 'imdb', 'korean_reviews_small', 'mnist', 'nsmc' "
         "(did you mean 'fashion_mnist'?). Received: name='fashion'."
     )
 

@@ -124,7 +124,7 @@ WRONG_PAIRS = {
         CLASSES,
         "`model` must have a unit per class for sparse_categorical_crossentropy: compile with mse "
         'for numbers, or write Dense(1, activation="sigmoid") and binary_crossentropy for two '
-        "classes. Received: Dense(1) with sparse_categorical_crossentropy.",
+        'classes. Received: Dense(1, activation="linear") with sparse_categorical_crossentropy.',
     ),
     "relu with cross-entropy": (
         (3, "relu"),
