@@ -12,6 +12,33 @@ LEVEL = 0.05
 _POINTS = 20_001
 
 
+def found_in(values: Sequence[float]) -> list[float]:
+    """Returns those of the values that are numbers: a run may lack what is asked of it."""
+    return [value for value in values if math.isfinite(value)]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Returns the mean of those that are numbers; NaN where there is none.
+
+    Example:
+        >>> mean_of([0.5, math.nan, 0.7])
+        0.6
+    """
+    found = found_in(values)
+    return statistics.fmean(found) if found else math.nan
+
+
+def spread_of(values: Sequence[float]) -> float:
+    """Returns their sample standard deviation; NaN of fewer than two.
+
+    Example:
+        >>> spread_of([0.5, math.nan])
+        nan
+    """
+    found = found_in(values)
+    return statistics.stdev(found) if len(found) > 1 else math.nan
+
+
 def welch(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Returns how probable so large a difference of means is by chance alone, each two or more.
 

@@ -6,11 +6,11 @@ import itertools
 import json
 import math
 import os
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kerastrain._checks import invalid, nearest, show
+from kerastrain._noise import found_in, mean_of, spread_of
 from kerastrain._run_folders import labels_for, one_by_one
 from kerastrain.monitors import told_by_name
 from kerastrain.records import PER_EPOCH_FACTS, History, as_history
@@ -40,17 +40,17 @@ class Standing:
     @property
     def found(self) -> list[float]:
         """The values that are numbers."""
-        return [value for value in self.values if math.isfinite(value)]
+        return found_in(self.values)
 
     @property
     def mean(self) -> float:
         """Their mean; NaN where there is none."""
-        return statistics.fmean(self.found) if self.found else math.nan
+        return mean_of(self.values)
 
     @property
     def spread(self) -> float:
         """Their sample standard deviation; NaN of fewer than two."""
-        return statistics.stdev(self.found) if len(self.found) > 1 else math.nan
+        return spread_of(self.values)
 
 
 def standings_of(
@@ -204,7 +204,7 @@ def value_of(history: History, metric: str, is_rising: bool) -> float:
         return math.nan
     if history.best_epoch is not None:
         return column[metric][history.epoch.index(history.best_epoch)]
-    finite = [value for value in column[metric] if math.isfinite(value)]
+    finite = found_in(column[metric])
     return (max if is_rising else min)(finite) if finite else math.nan
 
 

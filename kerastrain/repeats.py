@@ -6,11 +6,10 @@ As `records`, this knows no Keras; the model is passed through.
 import dataclasses
 import html
 import math
-import statistics
 from typing import Any
 
 from kerastrain._checks import invalid, show
-from kerastrain._noise import with_spread
+from kerastrain._noise import found_in, mean_of, spread_of, with_spread
 from kerastrain._tables import html_table
 from kerastrain.records import History
 
@@ -60,19 +59,19 @@ class Repeats:
     @property
     def mean(self) -> float:
         """The mean of the values that are numbers; NaN where there is none."""
-        return statistics.fmean(self._finite) if self._finite else math.nan
+        return mean_of(self.values)
 
     @property
     def spread(self) -> float:
         """Their sample standard deviation; NaN of fewer than two."""
-        return statistics.stdev(self._finite) if len(self._finite) > 1 else math.nan
+        return spread_of(self.values)
 
     def __len__(self) -> int:
         """The number of runs."""
         return len(self.histories)
 
     def __str__(self) -> str:
-        found, count = self._finite, len(self.histories)
+        found, count = found_in(self.values), len(self.histories)
         lost = f"; {count - len(found)} of {count} runs without one" * (len(found) < count)
         if not found:
             return f"no {self.metric} in {count} runs"
@@ -94,10 +93,6 @@ class Repeats:
         ]
         header = ["seed", self.metric, "best epoch", "epochs", "stop reason"]
         return f"{html_table([header, *cells], bold=self.best)}<p>{html.escape(str(self))}</p>"
-
-    @property
-    def _finite(self) -> list[float]:
-        return [value for value in self.values if math.isfinite(value)]
 
 
 def _cell(value: Any) -> str:
