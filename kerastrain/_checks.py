@@ -62,7 +62,10 @@ def real_number(
     received = f"{argument}={show(value)}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise invalid(function, argument, "be a number", received, kind=TypeError)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # An int may be larger than any float.
+        number = math.inf if value > 0 else -math.inf
     if not (math.isfinite(number) and least <= number and above < number < below):
         bounds = [
             f"at least {least:g}" if least > -math.inf else "",

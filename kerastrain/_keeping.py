@@ -39,7 +39,7 @@ from kerastrain._replays import (
 )
 from kerastrain.engine import Execution
 from kerastrain.records import History
-from kerastrain.run import RunDirectory, opened, why_not_whole
+from kerastrain.run import RunDirectory, opened, otherwise, why_not_whole
 from kerastrain.sources import Source
 
 _BEGUN = (
@@ -61,7 +61,7 @@ class Keeping:
     Attributes:
         notes: Where the run goes on, in words; none for one that begins.
         told: What of them its history has to tell: where it couldn't go on exactly where it was.
-        announce: Called with a note that comes after training has begun.
+        warn: Called with what has gone otherwise since training began.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Keeping:
         self._rolls_back = rolls_back
         self.notes: list[str] = []
         self.told: list[str] = []
-        self.announce: Callable[[str], None] = lambda line: None
+        self.warn: Callable[[str], None] = lambda line: None
         self._state = directory.state if directory else None
         self._facts = facts_of(self._state) if self._state else {}
         self._interrupts = Interrupts()
@@ -240,12 +240,14 @@ class Keeping:
         assert self._state is not None
         self._course.go_on_from(self._state)
         self._say("the start of " + self._epoch(), self._otherwise)
-        self.announce(self.notes[-1])
+        self.warn(self.told[-1])
 
     def go_back(self, epoch: int) -> str:
         """Has training begin at the best epoch; returns that in words."""
         assert self._best is not None
-        return f"NaN in epoch {epoch + 1}: {self._best.go_back()}"
+        told = f"NaN in epoch {epoch + 1}: {self._best.go_back()}"
+        self.warn(told)
+        return told
 
     def leave(self, account: Account) -> None:
         """Closes it after an error, which is told rather than one of closing."""
@@ -279,22 +281,24 @@ class Keeping:
     def _check_data(self, source: Source) -> None:
         """Raises where the data aren't those that the run was broken off in."""
         assert self._directory is not None
-        path = f"run={os.fspath(self._directory.path)!r}"
         batch = int(self._facts["batch"])
         if source.steps is not None and batch > source.steps:
-            received = f"{path} (its state has no batch that can be)"
+            path = os.fspath(self._directory.path)
+            received = f"run={path!r} (its state has no batch that can be)"
             raise invalid("fit", "run", "be a whole run directory", received)
         changed = changed_batch(source, self._facts)
         if changed is not None:
             name, was, now = changed
-            must = f"go on as it began, with data.{name} that begins with {was}"
-            raise invalid("fit", "run", must, f"data.{name} that begins with {now}, {path}")
+            begins = f"data.{name} that begins with"
+            raise otherwise(self._directory.path, f"{begins} {was}", f"{begins} {now}")
 
     def _find_way_back(self, source: Source, epochs: int) -> None:
         """Leads streams to the epoch, or takes its start where they can't be led further."""
         assert self._directory is not None
         if self._facts["is_over"] or self._facts["epoch"] == epochs:
-            self.notes = [f"run {os.fspath(self._directory.path)!r} has ended already"]
+            ended = f"run {os.fspath(self._directory.path)!r} has ended already"
+            more = "" if self._facts["is_over"] else ", and more epochs go on"
+            self.notes = [f"{ended}; another folder begins anew{more}"]
             return
         self._otherwise = in_another_order(self._facts)  # Before `fit` sets the global seed.
         way = way_back(source, self._facts)

@@ -19,7 +19,7 @@ from kerastrain.data import is_stream, rows_of
 from kerastrain.models import Builder, builder_of
 from kerastrain.rate_records import BatchSizeRun, BatchSizes
 from kerastrain.surfaces import say
-from kerastrain.training import fit
+from kerastrain.training import OF_ONE_RUN, fit
 from kerastrain.workflow import Trained, build_and_fit
 
 SIZES = (32, 128, 512, 2048, 8192)
@@ -35,7 +35,10 @@ SCALINGS = {
 _VIEWS = (keras.layers.Flatten, keras.layers.InputLayer, keras.layers.Reshape)
 """Layers whose output is their input, and takes no room of its own."""
 
-_NOT_THERE = ("arguments", "batch_size", "fit_arguments", "model", "repeats", "x", "y")
+_NOT_THERE = (
+    *("arguments", "batch_size", "fit_arguments", "model", "repeats", "x", "y"),
+    *OF_ONE_RUN,
+)
 """What the functions that the arguments go to take, and the user can't pass here."""
 
 
@@ -244,6 +247,10 @@ def _check_arguments(
     if "batch_size" in arguments:
         must = "be left out: the sizes to compare are `sizes`"
         raise invalid(function, "batch_size", must, f"batch_size={arguments['batch_size']!r}")
+    for name in OF_ONE_RUN:
+        if name in arguments:
+            must = "be left out: each of the runs would need a folder of its own"
+            raise invalid(function, name, must, f"{name}={show(arguments[name])}")
     own = inspect.signature(compare_batch_sizes).parameters
     theirs = (*inspect.signature(build_and_fit).parameters, *inspect.signature(fit).parameters)
     known = dict.fromkeys((*own, *theirs))

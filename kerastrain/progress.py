@@ -93,6 +93,10 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         for line in lines if self.announces else ():
             say(1, line)
 
+    def warn(self, line: str) -> None:
+        """Says what went otherwise than was asked for, to whoever didn't ask for silence."""
+        say(1, line)
+
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the clock."""
         self._running = True

@@ -140,8 +140,7 @@ class RunDirectory:
             return False
         if difference is not None:
             name, was, now = difference
-            must = f"go on as it began, with {name} {was}"
-            raise invalid("fit", "run", must, f"{name} {now}, run={os.fspath(self.path)!r}")
+            raise otherwise(self.path, f"{name} {was}", f"{name} {now}")
         return True
 
     def save(self, state: State, history: History, *, is_landmark: bool) -> None:
@@ -203,7 +202,7 @@ class RunDirectory:
             return None
         state, notes = found
         for note in notes:
-            warnings.warn(f"`fit`: run={os.fspath(self.path)!r}: {note}.", stacklevel=6)
+            warnings.warn(f"`fit`: run={os.fspath(self.path)!r}: {note}.", stacklevel=8)
         return state
 
     def _check_new(self) -> None:
@@ -260,6 +259,12 @@ def opened(path: str | os.PathLike[str]) -> Iterator[RunDirectory]:
         yield RunDirectory(folder, lock)
 
 
+def otherwise(path: pathlib.Path, was: str, now: str) -> Exception:
+    """Words the error of a run that would go on otherwise than it began."""
+    must = f"be another folder, or go on as it began, with {was}"
+    return invalid("fit", "run", must, f"{now}, run={os.fspath(path)!r}")
+
+
 def seed_kept(path: str | os.PathLike[str]) -> int | None:
     """Returns the seed of the run in a folder; `None` where there is none that can be read."""
     with contextlib.suppress(UnreadableError, OSError, TypeError, KeyError):
@@ -277,6 +282,8 @@ def _folder(path: str | os.PathLike[str]) -> pathlib.Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
+    except ValueError as error:  # A character that no path has.
+        raise invalid("fit", "run", "be the path of a folder", f"run={show(path)}") from error
     return folder
 
 

@@ -237,7 +237,7 @@ def fit(
             if unfreezing:
                 unfreezing.renew = execution.renew
             if bar:
-                kept.announce = bar.announce
+                kept.warn = bar.warn
                 bar.announce(*kept.notes, f'speed="{execution.way}": {execution.why}')
                 # A Dataset that is looked at brings other batches afterwards, if it shuffles.
                 if bar.announces and kept.begins and source.rows is not None:
@@ -254,6 +254,7 @@ def fit(
             )
         if account.lost_in is not None:
             account.notes.append(told_of_nan(account.lost_in, model, look()))
+            kept.warn(account.notes[-1])
         kept.close(account.history(reason))
         return account.history(reason)
 

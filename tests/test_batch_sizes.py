@@ -244,6 +244,12 @@ def test_a_halved_precision_holds_half():
             "`batch_size` must be left out: the sizes to compare are `sizes`. "
             "Received: batch_size=32.",
         ),
+        (
+            {"run": "a"},
+            ValueError,
+            "`run` must be left out: each of the runs would need a folder of its own. "
+            "Received: run='a'.",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_sentence(arguments, kind, sentence):

@@ -86,6 +86,16 @@ def test_nan_is_told_by_its_epoch_its_rate_and_what_may_have_caused_it():
     )
 
 
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_nan_and_a_way_back_are_said_to_whoever_did_not_ask_for_silence(verbose, capsys):
+    call = CALL | {"on_nan": "rollback", "verbose": verbose}
+    history = fit(net(), X, Y, callbacks=[Poison(2, 0.0)], **call)
+    assert (history.stop_reason, history.note.count("NaN in epoch 3")) == ("nan", 4)
+    said = capsys.readouterr().out.splitlines()
+    told = [line for line in said if line.startswith("NaN in epoch 3")]
+    assert " ".join(told) == (history.note if verbose else "")
+
+
 # No epoch is the best yet.
 
 

@@ -89,6 +89,15 @@ def test_no_bound_lets_nan_or_infinity_in(bounds, must, value):
     )
 
 
+def test_a_number_that_no_float_holds_is_infinite():
+    assert message(ValueError, real_number, "fit", "max_time", 10**400, above=0).startswith(
+        "`fit`: `max_time` must be finite and above 0. Received: max_time=1000"
+    )
+    assert message(ValueError, real_number, "fit", "max_time", -(10**400), above=0).startswith(
+        "`fit`: `max_time` must be above 0. Received: max_time=-1000"
+    )
+
+
 @pytest.mark.parametrize(
     ("bounds", "inside", "outside"),
     [

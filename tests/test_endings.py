@@ -88,7 +88,10 @@ def test_it_says_in_a_line_where_a_run_goes_on_or_that_it_has_ended(short_calls,
     fit(net(), X, Y, **call)
     assert f"run {os.fspath(folder)!r} goes on at epoch 3, batch 4\n" in capsys.readouterr().out
     fit(net(), X, Y, **call)
-    assert f"run {os.fspath(folder)!r} has ended already\n" in capsys.readouterr().out
+    assert (
+        f"run {os.fspath(folder)!r} has ended already; another folder begins anew, and more "
+        "epochs go on\n"
+    ) in capsys.readouterr().out
 
 
 def test_time_that_is_used_up_is_told(short_calls, clock, capsys):

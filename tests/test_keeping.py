@@ -71,11 +71,12 @@ def test_a_stopper_that_watches_something_else_is_refused(folder):
 
     fit(net(), X, Y, run=folder, **CALL | stopper("val_acc"))
     fit(net(), X, Y, run=folder, **CALL | stopper("val_accuracy"))
-    with pytest.raises(ValueError, match="`run` must go on") as error:
+    with pytest.raises(ValueError, match="`run` must be another") as error:
         fit(net(), X, Y, run=folder, **CALL | stopper("val_loss"))
     assert str(error.value) == (
-        '`fit`: `run` must go on as it began, with callbacks.EarlyStopping 1.monitor "val_accuracy"'
-        '. Received: callbacks.EarlyStopping 1.monitor "val_loss", '
+        "`fit`: `run` must be another folder, or go on as it began, with "
+        'callbacks.EarlyStopping 1.monitor "val_accuracy". Received: '
+        'callbacks.EarlyStopping 1.monitor "val_loss", '
         f"run={os.fspath(folder)!r}."
     )
 
@@ -96,10 +97,11 @@ def test_a_run_that_would_go_on_otherwise_is_refused_by_the_first_difference(fol
     made, was, came = CHANGES[change]
     fit(net(), X, Y, run=folder, **CALL)
     arguments, keywords = made()
-    with pytest.raises(ValueError, match="`run` must go on as it began") as error:
+    with pytest.raises(ValueError, match="`run` must be another folder") as error:
         fit(*arguments, run=folder, **CALL | keywords)
     message = str(error.value)
-    assert message.startswith(f"`fit`: `run` must go on as it began, with {was}")
+    must = "be another folder, or go on as it began"
+    assert message.startswith(f"`fit`: `run` must {must}, with {was}")
     assert f". Received: {came}" in message
     assert message.endswith(f", run={os.fspath(folder)!r}.")
 
@@ -110,7 +112,7 @@ STREAM = SAME | {"epochs": 2}
 
 def test_a_dataset_of_another_length_is_refused(folder):
     fit(net(), ROWS.batch(8), run=folder, **STREAM)
-    with pytest.raises(ValueError, match="`run` must go on as it began") as error:
+    with pytest.raises(ValueError, match="`run` must be another folder") as error:
         fit(net(), ROWS.take(40).batch(8), run=folder, **STREAM)
     parts = str(error.value).split(", with ")[1].split(". Received: ")
     assert [part[:32] for part in parts] == [
@@ -124,7 +126,7 @@ def test_a_dataset_that_begins_with_another_batch_is_refused(folder, kind):
     parts = {"x": ROWS.batch(8), "validation_data": ROWS.batch(8)}
     fit(net(), run=folder, **parts, **STREAM)
     other = tf.data.Dataset.from_tensor_slices((X, 1 - Y)).batch(8)
-    with pytest.raises(ValueError, match="`run` must go on as it began") as error:
+    with pytest.raises(ValueError, match="`run` must be another folder") as error:
         fit(net(), run=folder, **parts | {kind: other}, **STREAM | {"epochs": 3})
     begins = f"data.{kind} that begins with (8, 4) float32, (8,) int32, sha256 "
     assert str(error.value).count(begins) == 2
@@ -168,6 +170,10 @@ def test_fewer_epochs_than_it_has_are_refused(folder):
         (
             {"run": 3},
             "`run` must be the path of a folder. Received: run=3.",
+        ),
+        (
+            {"run": "a\0b"},
+            "`run` must be the path of a folder. Received: run='a\\x00b'.",
         ),
         (
             {"save_every": -1},

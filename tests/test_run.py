@@ -58,8 +58,9 @@ def test_a_broken_file_never_makes_a_wrong_run(half, tmp_path, name, damage, par
     model = net(seed=2)
     call = CALL | {"run": folder}
     if name == "newest":
-        with pytest.warns(UserWarning, match="is broken"):
+        with pytest.warns(UserWarning, match="is broken") as told:
             history = fit(model, X, Y, **call)
+        assert [one.filename for one in told if "is broken" in str(one.message)] == [__file__]
     else:
         history = fit(model, X, Y, **call)
     assert told_by(history) == expected
