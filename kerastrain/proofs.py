@@ -16,8 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain._checks import invalid, needs, seed_number, show, whole_number
+from kerastrain._checks import invalid, needs, real_number, seed_number, show, whole_number
 from kerastrain._exact_state import as_array, variables_by_name
+from kerastrain._optimizers import iterations_of
 from kerastrain._state_files import State, read_state, write_state
 from kerastrain.callbacks import copies
 from kerastrain.models import Builder
@@ -36,14 +37,14 @@ class ResumeProof:
         optimizer: The largest difference between what the optimizers keep.
         history: The largest difference between the histories, but for the seconds.
         epochs: The epochs of either.
-        broken_off_after: The epochs after which the one was broken off.
+        broken_off_after: After how many the one was broken off.
     """
 
     weights: float
     optimizer: float
     history: float
     epochs: int
-    broken_off_after: int
+    broken_off_after: float
 
     def __bool__(self) -> bool:
         """Whether they are the same, to the bit."""
@@ -51,10 +52,10 @@ class ResumeProof:
 
     def __str__(self) -> str:
         return (
-            f"{self.epochs} epochs at a stretch, and {self.broken_off_after} + "
-            f"{self.epochs - self.broken_off_after} with a new process between: largest difference "
-            f"{self.weights} in the weights, {self.optimizer} in the optimizer, {self.history} in "
-            "the history"
+            f"{self.epochs} epochs at a stretch, and {self.broken_off_after:g} + "
+            f"{self.epochs - self.broken_off_after:g} with a new process between: largest "
+            f"difference {self.weights} in the weights, {self.optimizer} in the optimizer, "
+            f"{self.history} in the history"
         )
 
 
@@ -63,7 +64,7 @@ def prove_resume(
     data: Any,
     *,
     epochs: int = 4,
-    broken_off_after: int = 2,
+    broken_off_after: float = 2,
     seed: int = 0,
     **arguments: Any,
 ) -> ResumeProof:
@@ -77,7 +78,8 @@ def prove_resume(
         data: Likewise; or a function that makes it, called before each training, since a
             tf.data.Dataset can't go to another process.
         epochs: How many to train.
-        broken_off_after: After how many the run is broken off.
+        broken_off_after: After how many the run is broken off: 1.5 is in the midst of the second,
+            at the end of the call that takes it there.
         seed: That of both runs.
         **arguments: Those of `build_and_fit`. "auto" may choose another `speed` in another run, so
             that "steps" is what this takes if there is none.
@@ -87,7 +89,8 @@ def prove_resume(
 
     Raises:
         ImportError: If cloudpickle isn't installed, which takes a builder to another process.
-        ValueError: If there would be no epoch before or behind the break.
+        ValueError: If there would be no epoch before or behind the break, or the run ended before
+            it, by early stopping or NaN.
 
     Example:
         ```python
@@ -97,9 +100,9 @@ def prove_resume(
     function = "prove_resume"
     cloudpickle = needs("cloudpickle", extra="search", function=function)
     epochs = whole_number(function, "epochs", epochs, least=2)
-    after = whole_number(function, "broken_off_after", broken_off_after, least=1)
+    after = real_number(function, "broken_off_after", broken_off_after, above=0)
     if after >= epochs:
-        must, received = f"be below `epochs` ({epochs})", f"broken_off_after={after}"
+        must, received = f"be below `epochs` ({epochs})", f"broken_off_after={after:g}"
         raise invalid(function, "broken_off_after", must, received)
     for name in ("run", "save_every"):
         if name in arguments:
@@ -114,7 +117,11 @@ def prove_resume(
     seed = seed_number(function, seed)
     call = {"seed": seed, "epochs": epochs, "speed": "steps", "verbose": 0, **arguments}
     callbacks = call.pop("callbacks", ())
-    whole = _ended(build_and_fit(builder, _made(data, seed), callbacks=copies(callbacks), **call))
+    straight = build_and_fit(builder, _made(data, seed), callbacks=copies(callbacks), **call)
+    if len(straight.history) <= after:
+        must = f"be below the {len(straight.history)} epochs after which the run ends by itself"
+        raise invalid(function, "broken_off_after", must, f"broken_off_after={after:g}")
+    whole = _ended(straight)
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
         call |= {"run": str(folder / "run"), "save_every": 0}
@@ -147,19 +154,44 @@ class _BreakError(Exception):
 
 
 class _Break(keras.callbacks.Callback):  # type: ignore[misc]
-    """Breaks a training off, as a kill would, at the start of an epoch."""
+    """Breaks a training off, as a kill would, at the first turn that comes after so many epochs."""
 
-    def __init__(self, epoch: int) -> None:
+    sees_groups = True
+
+    def __init__(self, after: float) -> None:
         super().__init__()
-        self._epoch = epoch
+        self._after = after
+        self._epoch, self._first = 0, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if epoch == self._epoch:
+        self._epoch, self._first = epoch, self._steps
+        if epoch >= self._after:
+            raise _BreakError
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._look()
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._look()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._look()
+
+    @property
+    def _steps(self) -> int:
+        return int(iterations_of(self.model.optimizer) + 0)
+
+    def _look(self) -> None:
+        epoch, part = divmod(self._after, 1)
+        done = self._steps - self._first
+        # Of data without a length any step is in the midst of the epoch.
+        due = part * (self.params["steps"] or 1)
+        if part and self._epoch == epoch and done >= due:
             raise _BreakError
 
 
 def _break_off(
-    builder: Any, data: Any, callbacks: Any, after: int, call: Mapping[str, Any]
+    builder: Any, data: Any, callbacks: Any, after: float, call: Mapping[str, Any]
 ) -> None:
     with contextlib.suppress(_BreakError):
         build_and_fit(builder, data, callbacks=[*_listed(callbacks), _Break(after)], **call)

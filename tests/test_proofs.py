@@ -4,10 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_runs import newest_facts
 
-from kerastrain import schedules
+from kerastrain import proofs, schedules
 from kerastrain.callbacks import early_stopping
 from kerastrain.proofs import ResumeProof, prove_resume
+from kerastrain.tasks import compile_for_task
+from kerastrain.training import fit
 
 pytest.importorskip("cloudpickle", reason="the builder goes to another process by cloudpickle")
 
@@ -47,6 +50,38 @@ def test_a_run_of_ones_own_builder_and_callbacks_is_proved(capsys):
     assert capsys.readouterr().out == (
         "4 epochs at a stretch, and 2 + 2 with a new process between: largest difference 0.0 in "
         "the weights, 0.0 in the optimizer, 0.0 in the history\n"
+    )
+
+
+def test_a_run_is_broken_off_in_the_midst_of_an_epoch(short_calls, capsys):
+    proof = prove_resume(build, (X, Y), epochs=2, broken_off_after=1.5, batch_size=8)
+    assert proof == ResumeProof(0.0, 0.0, 0.0, 2, 1.5)
+    assert "2 epochs at a stretch, and 1.5 + 0.5 with a new" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "after, left", [(0.1, (0, 3)), (0.5, (0, 6)), (0.9, (0, 8)), (1, (1, 0)), (1.2, (1, 3))]
+)
+@pytest.mark.parametrize("validation", [None, (X, Y)])
+def test_the_break_comes_at_the_first_turn_after_so_many_epochs(
+    short_calls, folder, after, left, validation
+):
+    call = {"epochs": 2, "batch_size": 8, "seed": 0, "speed": "steps", "verbose": 0}
+    call |= {"run": folder, "save_every": 0, "validation_data": validation}
+    model = compile_for_task(build(), "regression")
+    with pytest.raises(proofs._BreakError):
+        fit(model, X, Y, callbacks=[proofs._Break(after)], **call)
+    facts = newest_facts(folder)
+    assert (facts["epoch"], facts["batch"]) == left
+
+
+def test_a_run_that_ends_before_it_is_broken_off_proves_nothing():
+    stops = early_stopping("loss", mode="max", patience=0)
+    with pytest.raises(ValueError, match="`broken_off_after` must") as error:
+        prove_resume(build, (X, Y), callbacks=[stops], epochs=4, broken_off_after=2)
+    assert str(error.value) == (
+        "`prove_resume`: `broken_off_after` must be below the 2 epochs after which the run ends by "
+        "itself. Received: broken_off_after=2."
     )
 
 
