@@ -65,7 +65,7 @@ def real_number(
     try:
         number = float(value)
     except OverflowError:  # An int may be larger than any float.
-        number = math.inf if value > 0 else -math.inf
+        number = -math.inf if value < 0 else math.inf
     if not (math.isfinite(number) and least <= number and above < number < below):
         bounds = [
             f"at least {least:g}" if least > -math.inf else "",
