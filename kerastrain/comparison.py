@@ -38,7 +38,7 @@ class Comparison:
             nothing but the seed share a row, with means in it and the sample standard deviation of
             the metric as `spread`.
         histories: All runs, in the order of the rows.
-        labels: What each of them is called in a picture.
+        labels: What each of them is called in a picture, where runs of one row share a colour.
         differences: The settings that aren't the same in all, a value a row: `None` for one that
             wasn't set, "?" for a run that has noted no settings.
         sentences: Which is best, whether that is more than noise, and what to be careful with.
@@ -105,7 +105,7 @@ class Comparison:
             file, format="png", dpi=100
         )
         data = base64.b64encode(file.getvalue()).decode("ascii")
-        alt = html.escape(f"The curves of {', '.join(labels)}", quote=True)
+        alt = html.escape(f"The curves of {', '.join(dict.fromkeys(labels))}", quote=True)
         return f'<img style="max-width: 100%" alt="{alt}" src="data:image/png;base64,{data}">'
 
     def _begun(self) -> tuple[list[History], list[str]]:
@@ -163,7 +163,7 @@ def compare_runs(
         metric=metric,
         rows=_rows(standings, metric),
         histories=histories,
-        labels=[label for standing in standings for label in _labels(standing)],
+        labels=[standing.label for standing in standings for _ in standing.histories],
         differences=differences_of(standings),
         sentences=[*verdict(standings, metric, is_rising), *cautions(standings, metric)],
     )
@@ -214,12 +214,6 @@ def _mean(values: list[float]) -> float | None:
 
 def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def _labels(standing: Standing) -> list[str]:
-    if len(standing.histories) == 1:
-        return [standing.label]
-    return [f"{standing.label}, seed {run.seed}" for run in standing.histories]
 
 
 def _cell(name: str, row: dict[str, Any], metric: str) -> str:

@@ -57,7 +57,7 @@ def plot_history(
         metrics: The panels to draw, such as `"loss"` or `["accuracy", "learning_rate"]`;
             `"val_loss"` means the panel of `"loss"`, and `"acc"` that of `"accuracy"`. By default
             all that was measured, the loss first, without `learning_rate` and `seconds`.
-        labels: One name a history. By default a file's or a folder's name, or that of the folder
+        labels: One name a history; those that share one share its colour. By default a file's or a folder's name, or that of the folder
             around it where they are named alike, else "run 1", "run 2", ...
         smooth: The weight of the past, from 0 (none) to below 1, in an exponential moving average:
             `s[t] = smooth * s[t-1] + (1 - smooth) * x[t]`, drawn as `s[t] / (1 - smooth**t)`, which
@@ -234,15 +234,22 @@ def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     histories = [_renamed(history, position) for position, history in enumerate(read)]
     if len(histories) == 1:
         return [_Run(histories[0], names[0], dict(zip(_KINDS, COLOURS, strict=False)), False)]
-    colours: Sequence[str] = COLOURS
-    if len(histories) > len(COLOURS):  # a scale, which at least shows their order
-        scale = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.9, len(histories)))
-        colours = [to_hex(colour) for colour in scale]
+    colours = _colour_of_each(names)
     validated = any(column.startswith("val_") for run in histories for column in run.history)
     return [
-        _Run(history, name, dict.fromkeys(_KINDS, colour), validated)
-        for history, name, colour in zip(histories, names, colours, strict=False)
+        _Run(history, name, dict.fromkeys(_KINDS, colours[name]), validated)
+        for history, name in zip(histories, names, strict=True)
     ]
+
+
+def _colour_of_each(names: Sequence[str]) -> dict[str, str]:
+    """Returns a colour a name; of many names a scale, which at least shows their order."""
+    different = list(dict.fromkeys(names))
+    colours: Sequence[str] = COLOURS
+    if len(different) > len(COLOURS):
+        scale = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.9, len(different)))
+        colours = [to_hex(colour) for colour in scale]
+    return dict(zip(different, colours, strict=False))
 
 
 def _is_path(source: Any) -> bool:
@@ -407,7 +414,8 @@ def _entries_of_one(axes: list[Axes]) -> dict[Any, str]:
 
 def _entries_of_many(panels: list[_Panel]) -> dict[Any, str]:
     """Returns the runs and a key to their lines; of too many runs some, evenly spread."""
-    runs, curves = panels[0].runs, [curve for panel in panels for curve in panel.curves]
+    runs = list({run.label: run for run in panels[0].runs}.values())
+    curves = [curve for panel in panels for curve in panel.curves]
     shown = np.linspace(0, len(runs) - 1, min(len(runs), _MOST_NAMED_RUNS)).round().astype(int)
     entries: dict[Any, str] = {}
     for run in (runs[row] for row in shown):

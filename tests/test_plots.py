@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from kerastrain._axes import COLOURS
 from kerastrain.plots import _history_curves, plot_history
 from kerastrain.records import History
 
@@ -266,6 +267,14 @@ def test_forty_runs_have_forty_colours_and_a_legend_that_names_twelve():
     names = legend(axes)
     assert names[:3] == ["run 1", "run 5", "run 8"]
     assert names[11:] == ["run 40", "… and 28 more", "training", "validation", "best epoch"]
+
+
+def test_runs_of_one_name_share_its_colour_and_its_line_in_the_legend():
+    axes = plot_history(*[wave(5, run) for run in range(12)], labels=["a", "b", "c"] * 4)
+    for name, colour in zip("abc", COLOURS, strict=False):
+        lines = [one for one in axes[0].get_lines() if one.get_label() == f"{name}, validation"]
+        assert [line.get_color() for line in lines] == [colour] * 4
+    assert legend(axes) == ["a", "b", "c", "training", "validation", "best epoch"]
 
 
 def test_nothing_of_the_legend_is_cut_off():
