@@ -37,6 +37,7 @@ from kerastrain._replays import (
     looked_at,
     way_back,
 )
+from kerastrain._state_files import State
 from kerastrain.engine import Execution
 from kerastrain.records import History
 from kerastrain.run import RunDirectory, opened, otherwise, why_not_whole
@@ -177,29 +178,25 @@ class Keeping:
         with_state = list(callbacks)
         self._course = course = Course(source, with_state, self._own.variables)
         if self._state is not None:
-            try:
-                check_variables(self._state, model, self._own.variables)
-            except ValueError:  # A run that is refused leaves the model as it was.
-                iterations_of(model.optimizer).assign(self._steps_before)
-                raise
-            course.go_on_from(self._state)
-        if self._directory is None and not self._rolls_back:
-            return [course, Endings(self._deadline, self._interrupts, course)]
-        self._best = BestState(course, best, list(callbacks))
-        with_state.append(self._best)
-        if self._directory is None:
-            return [course, self._best, Endings(self._deadline, self._interrupts, course)]
-        self._keeper = Keeper(
-            self._directory,
-            course=course,
-            best=self._best,
-            callbacks=with_state,
-            history=lambda: account.history("interrupted"),
-            facts=self._begun,
-            seconds=self._save_every,
-        )
-        endings = Endings(self._deadline, self._interrupts, course, self._keeper.save)
-        return [course, self._best, self._keeper, endings]
+            self._go_on(model, course, self._state)
+        watchers: list[Any] = [course]
+        if self._directory is not None or self._rolls_back:
+            self._best = BestState(course, best, list(callbacks))
+            watchers.append(self._best)
+            with_state.append(self._best)
+        if self._directory is not None and self._best is not None:
+            self._keeper = Keeper(
+                self._directory,
+                course=course,
+                best=self._best,
+                callbacks=with_state,
+                history=lambda: account.history("interrupted"),
+                facts=self._begun,
+                seconds=self._save_every,
+            )
+            watchers.append(self._keeper)
+        save = self._keeper.save if self._keeper else lambda: None
+        return [*watchers, Endings(self._deadline, self._interrupts, course, save)]
 
     @contextlib.contextmanager
     def training(self, model: keras.Model, execution: Execution) -> Iterator[None]:
@@ -261,6 +258,14 @@ class Keeping:
         """Leaves the best model and the whole history."""
         if self._keeper is not None:
             self._keeper.close(history)
+
+    def _go_on(self, model: keras.Model, course: Course, state: State) -> None:
+        try:
+            check_variables(state, model, self._own.variables)
+        except ValueError:  # A run that is refused leaves the model as it was.
+            iterations_of(model.optimizer).assign(self._steps_before)
+            raise
+        course.go_on_from(state)
 
     def _tell(self, account: Account) -> None:
         """Tells what the run has told before, and why it can't go on to the bit, if it can't."""
