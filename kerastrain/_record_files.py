@@ -42,6 +42,33 @@ def save_record(path: str | os.PathLike[str], kind: str, fields: Mapping[str, An
     return path
 
 
+def save_for_user(
+    path: str | os.PathLike[str], kind: str, fields: Mapping[str, Any]
+) -> pathlib.Path:
+    """Writes a record where a user wants it, as `save_record` does, and words what goes wrong.
+
+    Raises:
+        ValueError: If the file can't be written.
+        TypeError: If `path` is none.
+    """
+    function = f"{kind}.save"
+    place = path_of(path, function=function)
+    try:
+        return save_record(place, kind, fields)
+    except OSError as error:
+        must = "be a file that can be written"
+        why = UnreadableError(error.strerror or type(error).__name__)
+        raise unreadable(function, "path", must, path, why) from error
+
+
+def path_of(path: Any, *, function: str, argument: str = "path") -> pathlib.Path:
+    """Returns a path, with the home folder in place of "~", or raises for what is none."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        kind = ValueError if path == "" else TypeError
+        raise invalid(function, argument, "be a path", f"{argument}={show(path)}", kind=kind)
+    return pathlib.Path(path).expanduser()
+
+
 def fields_in(text: str, kind: str) -> dict[str, Any]:
     """Returns the fields of a record, in which numbers may still be strings; see `numbers_of`."""
     try:
@@ -69,7 +96,7 @@ class SavedRecord:
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Writes the record as JSON, whole or not at all, and returns the path."""
-        return save_record(path, type(self).__name__, self._fields())
+        return save_for_user(path, type(self).__name__, self._fields())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -79,8 +106,9 @@ class SavedRecord:
             ValueError: If the file can't be read or holds something else.
         """
         kind = cls.__name__
+        place = path_of(path, function=f"{kind}.load")
         try:
-            return made_of(fields_in(read_text(path), kind), cls._of_fields)
+            return made_of(fields_in(read_text(place), kind), cls._of_fields)
         except UnreadableError as error:
             must = f"be a readable file of {kind}.save"
             raise unreadable(f"{kind}.load", "path", must, path, error) from error

@@ -12,7 +12,7 @@ import numbers
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from kerastrain._checks import invalid, show
 from kerastrain._record_files import (
@@ -20,8 +20,9 @@ from kerastrain._record_files import (
     fields_in,
     made_of,
     numbers_of,
+    path_of,
     read_text,
-    save_record,
+    save_for_user,
     unreadable,
 )
 from kerastrain._run_folders import history_file
@@ -101,7 +102,13 @@ class History:
         The monitor is `val_loss`, or `loss` where there was no validation; the best epoch is where
         that is lowest. A column of every k-th epoch, as Keras's `validation_freq=k` leaves it, is
         spread out, with NaN where there was no validation.
+
+        Raises:
+            TypeError: If there are no columns of numbers.
         """
+        if not _are_columns(columns):
+            must, received = "be a dict of lists of numbers", f"columns={show(columns)}"
+            raise invalid("History.of", "columns", must, received, kind=TypeError)
         length = max((len(column) for column in columns.values()), default=0)
         history = {str(name): _spread(column, length) for name, column in columns.items()}
         epochs = [int(number) for number in epoch] if epoch is not None else list(range(length))
@@ -138,16 +145,22 @@ class History:
             >>> History.load(path).history
             {'loss': [0.5, nan]}
         """
-        return save_record(path, "History", dataclasses.asdict(self))
+        return save_for_user(path, "History", dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a record that `save` wrote, or a CSV that Keras's `CSVLogger` wrote.
+        """Reads a record that `save` wrote, a CSV that Keras's `CSVLogger` wrote, or a run's.
+
+        Args:
+            path: The file, or a run directory, which may still be training.
 
         Raises:
             ValueError: If the file can't be read or isn't a history.
+            TypeError: If `path` is none.
         """
-        return cls._load(path, "History.load", "path")
+        function = "History.load"
+        place = path_of(path, function=function)
+        return cls._load(history_file(place, function=function, argument="path"), function, "path")
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], function: str, argument: str) -> Self:
@@ -155,7 +168,7 @@ class History:
         try:
             return read(read_text(path))
         except UnreadableError as error:
-            must = "be a readable file of History.save (JSON) or CSVLogger (CSV)"
+            must = "be a run directory, or a file of History.save (JSON) or CSVLogger (CSV)"
             raise unreadable(function, argument, must, path, error) from error
 
     @classmethod
@@ -219,9 +232,9 @@ def as_history(source: Any, *, function: str, argument: str = "histories") -> Hi
     """Returns a `History` from anything that holds one.
 
     Args:
-        source: Our `History`, Keras's `History`, a dict of lists, or a path: to a run directory,
-            which may still be training, a JSON file of `History.save` or a CSV file of Keras's
-            `CSVLogger`.
+        source: Our `History`, what `build_and_fit` returns, Keras's `History`, a dict of lists, or
+            a path: to a run directory, which may still be training, a JSON file of `History.save`
+            or a CSV file of Keras's `CSVLogger`.
         function: The public function that was given it, named in the error.
         argument: Its argument.
 
@@ -235,9 +248,15 @@ def as_history(source: Any, *, function: str, argument: str = "histories") -> Hi
         path = history_file(source, function=function, argument=argument)
         return History._load(path, function, argument)
     columns = source if isinstance(source, Mapping) else getattr(source, "history", None)
-    if isinstance(columns, Mapping) and all(_are_numbers(column) for column in columns.values()):
+    if isinstance(columns, History):  # Of what `build_and_fit` returns.
+        return columns
+    if _are_columns(columns):
         return History.of(columns, getattr(source, "epoch", None) or None)
     must = "be a History, Keras's History, a dict of lists of numbers or a path to a saved one"
+    if isinstance(source, list | tuple) and source and not _are_numbers(source):
+        must = "be given one by one, not in a list"
+    if isinstance(getattr(source, "histories", None), list | tuple):
+        must = "be one run, such as repeats.histories[0]"
     raise invalid(function, argument, must, show(source), kind=TypeError)
 
 
@@ -250,6 +269,10 @@ def lowest(values: Sequence[float]) -> int | None:
     """
     finite = [(value, row) for row, value in enumerate(values) if math.isfinite(value)]
     return min(finite)[1] if finite else None
+
+
+def _are_columns(columns: Any) -> TypeGuard[Mapping[str, Sequence[float]]]:
+    return isinstance(columns, Mapping) and all(map(_are_numbers, columns.values()))
 
 
 def _are_numbers(column: Any) -> bool:

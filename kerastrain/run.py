@@ -12,6 +12,7 @@ anew from it where they are broken.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -147,14 +148,14 @@ class RunDirectory:
         """Keeps a state, and tells readers of it."""
         self._check_own()
         self._generations.save(state, is_landmark=is_landmark)
-        history.save(self.path / HISTORY)
+        self._tell(history)
         if self._description is not None and not (self.path / RUN).exists():
             self.describe(*self._description)  # Somebody has removed it.
 
     def save_history(self, history: History) -> None:
         """Tells readers how far the run is."""
         self._check_own()
-        history.save(self.path / HISTORY)
+        self._tell(history)
 
     @property
     def has_best(self) -> bool:
@@ -176,6 +177,9 @@ class RunDirectory:
         save_record(self.path / RUN, "Run", {"configuration": configuration})
         starts = [*self._starts(), surroundings(seed)]
         save_record(self.path / ENVIRONMENT, "Environment", {"starts": starts})
+
+    def _tell(self, history: History) -> None:
+        save_record(self.path / HISTORY, "History", dataclasses.asdict(history))
 
     def _check_own(self) -> None:
         """Raises where another process has taken the run: of a machine that was asleep."""

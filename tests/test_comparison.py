@@ -443,8 +443,8 @@ def test_nothing_fails(runs):
             ["nowhere.json"],
             {},
             ValueError,
-            "`runs` must be a readable file of History.save (JSON) or CSVLogger (CSV). "
-            "Received: path='nowhere.json' (No such file or directory).",
+            "`runs` must be a run directory, or a file of History.save (JSON) or CSVLogger "
+            "(CSV). Received: path='nowhere.json' (No such file or directory).",
         ),
     ],
 )

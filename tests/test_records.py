@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from kerastrain.records import STOP_REASONS, History, as_history, lowest
+from kerastrain.repeats import Repeats
+from kerastrain.workflow import Trained
 
 NAN, INF = math.nan, math.inf
 
@@ -48,12 +50,49 @@ def load_error(path):
 
 def unreadable(path, why):
     return (
-        "`History.load`: `path` must be a readable file of History.save (JSON) or CSVLogger "
-        f"(CSV). Received: path='{path}' ({why})."
+        "`History.load`: `path` must be a run directory, or a file of History.save (JSON) or "
+        f"CSVLogger (CSV). Received: path='{path}' ({why})."
     )
 
 
 # The record itself.
+
+
+@pytest.mark.parametrize("path", [None, 3, ""])
+@pytest.mark.parametrize("call", ["save", "load"])
+def test_what_is_no_path_is_refused(path, call):
+    with pytest.raises((TypeError, ValueError)) as error:
+        getattr(RUN, call)(path)
+    sentence = f"`History.{call}`: `path` must be a path. Received: path={path!r}."
+    assert str(error.value) == sentence
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "h.json"
+    with pytest.raises(ValueError, match="`path` must be a file") as error:
+        RUN.save(path)
+    assert str(error.value) == (
+        "`History.save`: `path` must be a file that can be written. "
+        f"Received: path='{path}' (File exists)."
+    )
+
+
+def test_a_run_directory_is_loaded_as_its_history(tmp_path, monkeypatch):
+    RUN.save(tmp_path / "a" / "history.json")
+    assert History.load(tmp_path / "a") == RUN
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert History.load("~/a") == RUN
+    assert History.load(RUN.save("~/b.json")) == RUN
+
+
+@pytest.mark.parametrize("columns", [None, {"loss": "abc"}, [0.5]])
+def test_columns_are_lists_of_numbers(columns):
+    with pytest.raises(TypeError) as error:
+        History.of(columns)
+    assert str(error.value) == (
+        f"`History.of`: `columns` must be a dict of lists of numbers. Received: columns={columns!r}."
+    )
 
 
 def test_the_length_is_the_number_of_epochs_run():
@@ -215,7 +254,10 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_a_folder_is_refused(tmp_path):
-    assert load_error(tmp_path) == unreadable(tmp_path, "Is a directory")
+    assert load_error(tmp_path) == (
+        "`History.load`: `path` must be a run directory, which has a history.json. "
+        f"Received: '{tmp_path}'."
+    )
 
 
 def test_what_is_no_text_is_refused(tmp_path):
@@ -420,6 +462,22 @@ def test_what_holds_no_history_is_refused(source, shown):
     assert str(error.value) == (
         "`plot_history`: `histories` must be a History, Keras's History, a dict of lists of "
         f"numbers or a path to a saved one. Received: {shown}."
+    )
+
+
+def refusal(source):
+    with pytest.raises(TypeError) as error:
+        as_history(source, function="diagnose", argument="history")
+    return str(error.value)
+
+
+def test_what_build_and_fit_returns_is_taken_for_its_history():
+    assert as_history(Trained(None, RUN), function="diagnose") is RUN
+    assert refusal([RUN, RUN]).startswith(
+        "`diagnose`: `history` must be given one by one, not in a list. Received: [<History: 3"
+    )
+    assert refusal(Repeats([RUN, RUN], "loss")).startswith(
+        "`diagnose`: `history` must be one run, such as repeats.histories[0]. Received: <Repeats"
     )
 
 

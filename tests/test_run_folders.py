@@ -94,8 +94,8 @@ def test_a_run_directory_without_its_history_is_said_to_be_that(tmp_path):
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
     path = tmp_path / "history.json"
     assert refusal(lambda: ktr.plot_history(tmp_path)) == (
-        "`plot_history`: `histories` must be a readable file of History.save (JSON) or CSVLogger "
-        f"(CSV). Received: path='{path}' (No such file or directory)."
+        "`plot_history`: `histories` must be a run directory, or a file of History.save (JSON) or "
+        f"CSVLogger (CSV). Received: path='{path}' (No such file or directory)."
     )
 
 
