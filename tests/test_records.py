@@ -91,7 +91,8 @@ def test_columns_are_lists_of_numbers(columns):
     with pytest.raises(TypeError) as error:
         History.of(columns)
     assert str(error.value) == (
-        f"`History.of`: `columns` must be a dict of lists of numbers. Received: columns={columns!r}."
+        "`History.of`: `columns` must be a dict of lists of numbers. "
+        f"Received: columns={columns!r}."
     )
 
 
