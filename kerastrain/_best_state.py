@@ -9,6 +9,7 @@ from kerastrain._bookkeeping import Best
 from kerastrain._course import Course
 from kerastrain._exact_state import state_of, whole_facts_of
 from kerastrain._optimizers import as_given, variable_rate_of
+from kerastrain._progress_text import ordinal
 from kerastrain._state_files import State
 
 _MOST = 3  # times that a run goes back
@@ -73,7 +74,7 @@ class BestState(keras.callbacks.Callback):  # type: ignore[misc]
         assert rate is not None
         half = as_given(rate) / 2
         self._course.go_on_from(self.state, lambda: rate.assign(half))
-        where = "the beginning" if self.epoch is None else f"epoch {self.epoch + 1}"
+        where = "the beginning" if self.epoch is None else f"the {ordinal(self.epoch + 1)} epoch"
         return f"back to {where}, with a rate of {half:g}"
 
     def _keep(self) -> None:

@@ -27,6 +27,7 @@ from kerastrain._exact_state import (
 from kerastrain._keeper import Keeper
 from kerastrain._optimizers import iterations_of
 from kerastrain._own_steps import OwnState, own_state_of
+from kerastrain._progress_text import ordinal
 from kerastrain._replays import (
     OTHERWISE,
     changed_batch,
@@ -237,12 +238,12 @@ class Keeping:
         assert self._state is not None
         self._course.go_on_from(self._state)
         self._say("the start of " + self._epoch(), self._otherwise)
-        self.warn(self.told[-1])
+        self.warn(self.notes[-1])
 
     def go_back(self, epoch: int) -> str:
         """Has training begin at the best epoch; returns that in words."""
         assert self._best is not None
-        told = f"NaN in epoch {epoch + 1}: {self._best.go_back()}"
+        told = f"NaN in the {ordinal(epoch + 1)} epoch: {self._best.go_back()}"
         self.warn(told)
         return told
 
@@ -327,7 +328,7 @@ class Keeping:
             self.told.append(f"{self.notes[-1]}.")
 
     def _epoch(self) -> str:
-        return f"epoch {self._facts['epoch'] + 1}"
+        return f"the {ordinal(self._facts['epoch'] + 1)} epoch"
 
     def _take_landmark(self) -> None:
         assert self._directory is not None

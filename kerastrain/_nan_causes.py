@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kerastrain._optimizers import rate_of_last_step
+from kerastrain._progress_text import ordinal
 from kerastrain.check_records import Report
 from kerastrain.checking import check, preflight
 from kerastrain.sources import Source
@@ -39,8 +40,8 @@ def told_of_nan(epoch: int, model: keras.Model, found: Report) -> str:
             "Data and labels look sound: take a tenth of the rate, see where the loss turns up "
             "with lr_find(), or give the optimizer clipnorm=1.0."
         ]
-    where = f"NaN in epoch {epoch + 1}" + ("" if rate is None else f", at a rate of {rate:g}")
-    return " ".join([f"{where}.", *causes])
+    at = "" if rate is None else f", at a rate of {rate:g}"
+    return " ".join([f"NaN in the {ordinal(epoch + 1)} epoch{at}.", *causes])
 
 
 def told(report: Any, *, most: int = 5) -> list[str]:

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from kerastrain import choice
+from kerastrain._progress_text import ordinal
 from kerastrain.architecture import layers_of, rows_a_validation_batch
 from kerastrain.calls import Calls
 from kerastrain.choice import Run, Verdict
@@ -141,7 +142,7 @@ class Runner:
     def __str__(self) -> str:
         verdicts = self._plan.verdicts
         changes = [
-            f"from epoch {epoch + 1} on {verdict.way}, {verdict.why}"
+            f"from the {ordinal(epoch + 1)} epoch on {verdict.way}, {verdict.why}"
             for epoch, verdict in verdicts.items()
             if 0 < epoch <= self._epoch
         ]

@@ -43,13 +43,13 @@ def test_a_run_that_goes_back_goes_on_with_half_the_rate_and_says_so():
     history = fit(model, X, Y, callbacks=[Poison(2, 0.15)], on_nan="rollback", **CALL)
     assert (history.stop_reason, history.epoch) == ("finished", [0, 1, 2, 3])
     assert history.history["learning_rate"] == pytest.approx([0.4, 0.4, 0.1, 0.1])
-    assert history.note.startswith("NaN in epoch 3: back to epoch 2, with a rate of 0.2")
+    assert history.note.startswith("NaN in the 3rd epoch: back to the 2nd epoch, with a")
 
 
 def test_a_run_goes_back_three_times_and_no_more():
     model = net(optimizer=keras.optimizers.SGD(0.4))
     history = fit(model, X, Y, callbacks=[Poison(2, 0.0)], on_nan="rollback", **CALL)
-    assert (history.stop_reason, history.note.count("back to epoch")) == ("nan", 3)
+    assert (history.stop_reason, history.note.count("back to the 2nd epoch")) == ("nan", 3)
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
@@ -78,11 +78,13 @@ def test_nan_is_told_by_its_epoch_its_rate_and_what_may_have_caused_it():
     model = net(optimizer=keras.optimizers.SGD(1e30))
     history = fit(model, X * 1e4, Y, epochs=3, verbose=0, seed=1)
     assert history.stop_reason == "nan"
-    assert history.note.startswith("NaN in epoch 1, at a rate of 1e+30. The learning rate is 1e+30")
+    assert history.note.startswith(
+        "NaN in the 1st epoch, at a rate of 1e+30. The learning rate is 1e+30"
+    )
     sound = fit(net(), X, Y, callbacks=[Poison(2, 0.0)], **CALL)
     assert sound.note == (
-        "NaN in epoch 3, at a rate of 0.001. Data and labels look sound: take a tenth of the rate, "
-        "see where the loss turns up with lr_find(), or give the optimizer clipnorm=1.0."
+        "NaN in the 3rd epoch, at a rate of 0.001. Data and labels look sound: take a tenth of "
+        "the rate, see where the loss turns up with lr_find(), or give the optimizer clipnorm=1.0."
     )
 
 
@@ -90,9 +92,9 @@ def test_nan_is_told_by_its_epoch_its_rate_and_what_may_have_caused_it():
 def test_nan_and_a_way_back_are_said_to_whoever_did_not_ask_for_silence(verbose, capsys):
     call = CALL | {"on_nan": "rollback", "verbose": verbose}
     history = fit(net(), X, Y, callbacks=[Poison(2, 0.0)], **call)
-    assert (history.stop_reason, history.note.count("NaN in epoch 3")) == ("nan", 4)
+    assert (history.stop_reason, history.note.count("NaN in the 3rd epoch")) == ("nan", 4)
     said = capsys.readouterr().out.splitlines()
-    told = [line for line in said if line.startswith("NaN in epoch 3")]
+    told = [line for line in said if line.startswith("NaN in the 3rd epoch")]
     assert " ".join(told) == (history.note if verbose else "")
 
 
@@ -261,7 +263,7 @@ def test_a_run_that_was_broken_off_goes_back_to_the_generators_of_its_best_epoch
     whole, part = Draws(), Draws()
     model, other = sgd(), sgd(2)
     expected = fit(model, X, Y, callbacks=[whole, FallsOff(), Poison(4, 0.3)], **call)
-    assert expected.note.startswith("NaN in epoch 5: back to epoch 2")
+    assert expected.note.startswith("NaN in the 5th epoch: back to the 2nd epoch")
     broken = {"callbacks": [Draws(), FallsOff(), Poison(4, 0.3)], "on_nan": "rollback"}
     broken_off(folder, (3, 2), sgd(), epochs=5, **broken)
     fit(other, X, Y, callbacks=[part, FallsOff(), Poison(4, 0.3)], run=folder, save_every=0, **call)

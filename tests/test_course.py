@@ -266,8 +266,8 @@ def test_a_dataset_in_another_order_each_time_goes_on_at_an_epochs_start(
     history = fit(net(), stream(4), **call)
     assert history.epoch == [0, 1, 2, 3]
     note = (
-        f"run {os.fspath(folder)!r} goes on at the start of epoch 3, {OTHERWISE}: make the Dataset "
-        "anew before each call, and give each shuffle() a seed"
+        f"run {os.fspath(folder)!r} goes on at the start of the 3rd epoch, {OTHERWISE}: make the "
+        "Dataset anew before each call, and give each shuffle() a seed"
     )
     assert f"{note}\n" in capsys.readouterr().out
     assert history.note == f"{note}."
@@ -290,8 +290,8 @@ def test_a_pydataset_goes_on_at_an_epochs_start(short_calls, folder, capsys):
     fit(other, Batches(), **call)
     assert bits_of(other) == bits_of(whole)
     assert (
-        f"run {os.fspath(folder)!r} goes on at the start of epoch 3, since a Batches may bring its "
-        "batches in another order\n"
+        f"run {os.fspath(folder)!r} goes on at the start of the 3rd epoch, since a Batches may "
+        "bring its batches in another order\n"
     ) in capsys.readouterr().out
 
 

@@ -86,7 +86,8 @@ def test_it_says_in_a_line_where_a_run_goes_on_or_that_it_has_ended(short_calls,
     broken_off(folder, (2, 2))
     call = CALL | {"run": folder, "verbose": 1}
     fit(net(), X, Y, **call)
-    assert f"run {os.fspath(folder)!r} goes on at epoch 3, batch 4\n" in capsys.readouterr().out
+    told = f"run {os.fspath(folder)!r} goes on at the 3rd epoch, batch 4\n"
+    assert told in capsys.readouterr().out
     fit(net(), X, Y, **call)
     assert (
         f"run {os.fspath(folder)!r} has ended already; another folder begins anew, and more "

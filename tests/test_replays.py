@@ -136,7 +136,7 @@ def test_a_dataset_of_one_batch_that_does_not_tell_its_length_is_trained_on(shor
 def test_the_same_dataset_in_another_order_is_told(short_calls, folder):
     history, _ = gone_on(folder, (1, 2), kept(one_shuffle))
     assert history.epoch == [0, 1, 2]
-    assert history.note == note(folder, "the start of epoch 2", f"{OTHERWISE}: {ANEW}")
+    assert history.note == note(folder, "the start of the 2nd epoch", f"{OTHERWISE}: {ANEW}")
 
 
 def test_also_where_it_goes_on_at_an_epochs_start(folder):
@@ -150,7 +150,7 @@ def test_also_where_it_goes_on_at_an_epochs_start(folder):
     with pytest.raises(RuntimeError):
         fit(net(), **data, callbacks=[FailsBetween()], **call)
     history = fit(net(), **data, **call)
-    assert history.note == note(folder, "epoch 3", f"{OTHERWISE}: {ANEW}")
+    assert history.note == note(folder, "the 3rd epoch", f"{OTHERWISE}: {ANEW}")
 
 
 @pytest.mark.parametrize(
@@ -170,13 +170,13 @@ def test_another_global_seed_is_named(short_calls, folder, first, second, mend):
         return one_shuffle()
 
     history, _ = gone_on(folder, (1, 2), make, again=again)
-    assert history.note == note(folder, "the start of epoch 2", f"{OTHERWISE}: {mend}")
+    assert history.note == note(folder, "the start of the 2nd epoch", f"{OTHERWISE}: {mend}")
 
 
 def test_what_could_not_be_gone_through_again_in_time_is_told(short_calls, folder, monkeypatch):
     monkeypatch.setattr(_replays, "_LONGEST", 0.0)
     history, _ = gone_on(folder, (1, None), two_shuffles)
-    assert history.note == note(folder, "the start of epoch 2", f"{OTHERWISE}: {ANEW}")
+    assert history.note == note(folder, "the start of the 2nd epoch", f"{OTHERWISE}: {ANEW}")
 
 
 def test_what_differs_only_in_the_epoch_itself_is_found_on_the_way(
@@ -184,7 +184,7 @@ def test_what_differs_only_in_the_epoch_itself_is_found_on_the_way(
 ):
     monkeypatch.setattr(_replays, "_is_led_back", lambda *arguments: True)
     history, _ = gone_on(folder, (1, 2), two_shuffles, again=one_shuffle_of_them, verbose=1)
-    told = note(folder, "the start of epoch 2", f"{OTHERWISE}: {ANEW}")
+    told = note(folder, "the start of the 2nd epoch", f"{OTHERWISE}: {ANEW}")
     assert history.note == told
     assert history.epoch == [0, 1, 2]
     assert f"{told[:-1]}\n" in capsys.readouterr().out
@@ -194,7 +194,7 @@ def test_a_validation_in_another_order_is_told(short_calls, folder):
     history, _ = gone_on(folder, (1, 2), kept(with_validation))
     assert history.note == note(
         folder,
-        "epoch 2",
+        "the 2nd epoch",
         "whose validation's batches may come in another order than they would have",
     )
 
@@ -202,5 +202,5 @@ def test_a_validation_in_another_order_is_told(short_calls, folder):
 def test_a_pydataset_that_arranges_itself_is_told(short_calls, folder):
     history, _ = gone_on(folder, (1, None), lambda: {"x": Arranged()})
     assert history.note == note(
-        folder, "the start of epoch 2", f"{OTHERWISE}: a Arranged arranges them itself"
+        folder, "the start of the 2nd epoch", f"{OTHERWISE}: a Arranged arranges them itself"
     )

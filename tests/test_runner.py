@@ -49,7 +49,8 @@ def test_it_looks_after_the_2nd_4th_and_8th_epoch(looks):
 def test_it_says_from_which_epoch_it_went_another_way(looks):
     history, _ = fitted()
     assert history.engine == (
-        "steps: 9 batches a call, a whole epoch, slow, from epoch 5 on compiled, as it is faster"
+        "steps: 9 batches a call, a whole epoch, slow, from the 5th epoch on "
+        "compiled, as it is faster"
     )
 
 

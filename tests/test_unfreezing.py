@@ -402,7 +402,7 @@ def test_a_run_that_can_be_compiled_no_longer_goes_on_in_steps_and_says_so():
     model.compile("sgd", LOSS)
     weights, history = run(model, speed="compiled")
     assert history.speed == {0: "compiled", 2: "steps"}
-    assert "from epoch 3 on steps, since XLA refuses the model" in history.engine
+    assert "from the 3rd epoch on steps, since XLA refuses the model" in history.engine
     assert weights.changed(1) == [False, False, True, True, True]
 
 
