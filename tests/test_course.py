@@ -1,11 +1,13 @@
 """Where a run is: that the same call goes on with it, to the bit, whatever broke it off."""
 
+import functools
 import os
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_products import diagonal
 from small_runs import CALL, SAME, Fails, X, Y, bits_of, broken_off, net, told_by
 
 from kerastrain.callbacks import checkpoint, csv_log, early_stopping, reduce_on_plateau
@@ -15,21 +17,31 @@ from kerastrain.training import fit
 
 # It goes on to the bit.
 
+
+@pytest.fixture(scope="module")
+def whole():
+    """A function that returns what a run comes to that nobody breaks off."""
+
+    @functools.cache
+    def by(speed):
+        model = net()
+        return told_by(fit(model, X, Y, **CALL | {"speed": speed})), bits_of(model)
+
+    return by
+
+
 PLACES = {"within an epoch": (2, 2), "behind its last batch": (1, 3), "at an end": (2, None)}
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("speed", ["plain", "steps", "compiled"])
 def test_a_run_goes_on_to_the_bit_from_a_fresh_model_of_another_seed(
-    short_calls, folder, speed, place
+    short_calls, folder, whole, speed, place
 ):
-    whole, other = net(), net(seed=2)
-    call = CALL | {"speed": speed}
-    expected = fit(whole, X, Y, **call)
+    other = net(seed=2)
     broken_off(folder, PLACES[place], speed=speed)
-    history = fit(other, X, Y, run=folder, save_every=0, **call)
-    assert told_by(history) == told_by(expected)
-    assert bits_of(other) == bits_of(whole)
+    history = fit(other, X, Y, run=folder, save_every=0, **CALL | {"speed": speed})
+    assert (told_by(history), bits_of(other)) == whole(speed)
 
 
 def test_what_was_not_saved_within_an_epoch_is_trained_again(short_calls, folder):
@@ -100,8 +112,7 @@ def test_early_stopping_and_plateau_know_what_they_had_seen(short_calls, folder)
     assert bits_of(other) == bits_of(whole)
 
 
-@pytest.mark.parametrize("speed", ["plain", "steps"])
-@pytest.mark.parametrize("at", [(2, 0), (2, 2)])
+@pytest.mark.parametrize("speed, at", diagonal(["plain", "steps"], [(2, 0), (2, 2)]))
 def test_averages_that_are_in_the_model_between_epochs_go_on(short_calls, folder, speed, at):
     def averaging(seed=1):
         optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
@@ -234,8 +245,7 @@ def stream(seed=3):
     return ROWS.shuffle(96, seed=seed).batch(8)
 
 
-@pytest.mark.parametrize("speed", ["plain", "steps"])
-@pytest.mark.parametrize("at", [(0, 2), (2, 2), (2, None)])
+@pytest.mark.parametrize("speed, at", diagonal(["plain", "steps"], [(2, 2), (0, 2), (2, None)]))
 def test_a_dataset_that_shuffles_by_a_seed_goes_on_to_the_bit(short_calls, folder, speed, at):
     call = {"epochs": 4, "seed": 5, "verbose": 0, "speed": speed}
     whole, other = net(), net(seed=2)
@@ -329,8 +339,7 @@ class TwoOptimizers(keras.Model):
         return {"loss": loss}
 
 
-@pytest.mark.parametrize("speed", ["plain", "steps"])
-@pytest.mark.parametrize("at", [(2, 2), (2, None)])
+@pytest.mark.parametrize("speed, at", diagonal(["plain", "steps"], [(2, 2), (2, None)]))
 def test_a_step_of_ones_own_with_two_optimizers_goes_on(short_calls, folder, speed, at):
     def made(seed=1):
         keras.utils.set_random_seed(seed)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_products import diagonal
 
 import kerastrain as ktr
 from kerastrain import engine
@@ -79,19 +80,18 @@ def text():
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.05, decay_steps=3, decay_rate=0.7)
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize(
-    "make, x, y, arguments",
-    [
-        (dense, X, Y, {"validation_split": 0.2}),
-        (regression, X, X[:, 0], {"schedule": SCHEDULE}),
-        (binary, X, Y > 0, {"class_weight": {0: 1.0, 1: 3.0}}),
-        (cnn, IMAGES, Y, {}),
-        (text, TEXTS, Y > 0, {}),
-    ],
-    ids=["dense", "regression", "binary", "cnn", "text"],
-)
-def test_steps_give_the_bits_of_plain_for_every_builder(make, x, y, arguments, shuffle):
+BUILDERS = {
+    "dense": (dense, X, Y, {"validation_split": 0.2}),
+    "regression": (regression, X, X[:, 0], {"schedule": SCHEDULE}),
+    "binary": (binary, X, Y > 0, {"class_weight": {0: 1.0, 1: 3.0}}),
+    "cnn": (cnn, IMAGES, Y, {}),
+    "text": (text, TEXTS, Y > 0, {}),
+}
+
+
+@pytest.mark.parametrize("builder, shuffle", diagonal(BUILDERS, [True, False]))
+def test_steps_give_the_bits_of_plain_for_every_builder(builder, shuffle):
+    make, x, y, arguments = BUILDERS[builder]
     assert_steps_give_the_bits_of_plain(make, x, y, shuffle=shuffle, **arguments)
 
 
@@ -425,22 +425,20 @@ class Asks(keras.callbacks.Callback):
             self.model.stop_training = False
 
 
-@pytest.mark.parametrize("speed", ["steps", "compiled"])
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"x": X, "y": Y, "batch_size": 16},
-        {"x": X, "y": Y, "batch_size": 16, "validation_data": (X, Y)},
-        {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)},
-    ],
-    ids=["rows", "validation", "Dataset"],
-)
+KINDS_OF_DATA = {
+    "validation": {"x": X, "y": Y, "batch_size": 16, "validation_data": (X, Y)},
+    "rows": {"x": X, "y": Y, "batch_size": 16},
+    "Dataset": {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)},
+}
+
+
+@pytest.mark.parametrize("speed, data", diagonal(["steps", "compiled"], KINDS_OF_DATA))
 def test_a_callback_that_evaluates_or_trains_gets_its_own_rows(speed, data):
     def asked(speed):
         keras.utils.set_random_seed(1)
         model = compiled(ktr.build("dense", input_shape=(4,), classes=3), Y, optimizer="sgd")
         asks, arguments = Asks(), {"epochs": 3, "seed": 3, "verbose": 0, "restore_best": False}
-        ktr.fit(model, **data, **arguments, callbacks=[asks], speed=speed)
+        ktr.fit(model, **KINDS_OF_DATA[data], **arguments, callbacks=[asks], speed=speed)
         return [*asks.evaluated, asks.tested, int(model.optimizer.iterations)]
 
     np.testing.assert_allclose(asked(speed), asked("plain"), rtol=1e-5)

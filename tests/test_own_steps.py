@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_products import diagonal
 from small_runs import SAME, Fails, X, Y, broken_off, net, told_by
 from small_steps import KINDS, Counts, Noises, NoisesFromNowhere, Notes, recurrent, with_layer
 
@@ -45,9 +46,9 @@ def test_optimizers_in_a_dict_are_found_as_they_are_when_the_step_has_built_them
     assert not {id(v.handle) for v in own.variables} & {id(v.handle) for v in variables_of(model)}
 
 
-@pytest.mark.parametrize("speed", ["plain", "steps"])
-@pytest.mark.parametrize("at", [(1, 2), (1, None)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind, at, speed", diagonal(KINDS, [(1, 2), (1, None)], ["plain", "steps"])
+)
 def test_a_run_goes_on_to_the_bit_with(short_calls, folder, kind, at, speed):
     x = X[:, :, None] if kind == "a stateful RNN" else X
     call = CALL | {"speed": speed}

@@ -26,6 +26,7 @@ from kerastrain.search.trials import Recipe
 
 APART = {"sampler": "grid", "pruner": None, **SHORT}
 WIDTHS = {"n_neurons": [2, 8, 4]}
+ONE_WORKER = {"trial_timeout": 300}
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_worker_prunes_and_folds_as_one_process_does():
     given = {"trials": 6, "sampler": "random", "pruner": "halving", "folds": 2, **SHORT}
     space = {"learning_rate": [1e-7, 0.03]}
     alone = search("regression", space, DATA, **given)
-    apart = search("regression", space, DATA, trial_timeout=300, **given)
+    apart = search("regression", space, DATA, **ONE_WORKER, **given)
     assert told(apart) == told(alone)
     assert {trial.state for trial in alone.trials} == {"complete", "pruned"}
     np.testing.assert_array_equal(apart.model.predict(X), alone.model.predict(X))
@@ -70,13 +71,13 @@ def test_builders_and_callbacks_of_a_notebook_travel_to_the_workers():
         return ktr.build("regression", n_neurons=width * n_neurons, input_shape=input_shape)
 
     space = {"n_neurons": [1, 2]}
-    result = search(mine, space, DATA, jobs=2, callbacks=[InterruptAt(999)], **APART)
+    result = search(mine, space, DATA, **ONE_WORKER, callbacks=[InterruptAt(999)], **APART)
     assert [trial.state for trial in result.trials] == ["complete", "complete"]
     assert result.model.count_params() == 3 * result.best_params["n_neurons"] * 6 + 1
 
 
 def test_a_trial_that_crashes_its_process_has_failed_and_the_search_goes_on(started):
-    result = search(search_data.crashes_above_4, WIDTHS, DATA, trial_timeout=300, **APART)
+    result = search(search_data.crashes_above_4, WIDTHS, DATA, **ONE_WORKER, **APART)
     assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
     assert result.trials[1].reason == "its process died (exit code 7)"
     assert len(started) == 2
@@ -114,9 +115,9 @@ def _held_after_a_trial():
 
 def test_a_worker_that_has_grown_fat_is_replaced(started, monkeypatch):
     monkeypatch.setattr(crews, "_GROWTH", 1)
-    result = search("regression", WIDTHS, DATA, trial_timeout=300, **APART)
-    assert [trial.state for trial in result.trials] == ["complete"] * 3
-    assert len(started) == 3
+    result = search("regression", {"n_neurons": [2, 4]}, DATA, **ONE_WORKER, **APART)
+    assert [trial.state for trial in result.trials] == ["complete"] * 2
+    assert len(started) == 2
 
 
 def test_ctrl_c_ends_the_workers_and_returns_what_there_is(started, monkeypatch):
@@ -149,7 +150,7 @@ def test_the_workers_end_with_their_parent(tmp_path):
 
 def test_an_argument_that_no_trial_can_do_with_ends_the_search_in_workers_too():
     with pytest.raises(ValueError, match=r"^`search`: `metric` must be one of 'loss', 'mae', "):
-        search("regression", WIDTHS, DATA, metric="val_f1", jobs=2, **APART)
+        search("regression", WIDTHS, DATA, metric="val_f1", **ONE_WORKER, **APART)
 
 
 def test_what_a_worker_died_of_is_told_by_its_signal():
@@ -180,7 +181,7 @@ def test_a_registered_name_and_keras_own_settings_reach_the_workers(monkeypatch)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         space = {"n_neurons": [2, 4]}
-        alone, apart = (search("wide", space, DATA, jobs=j, **APART) for j in (1, 2))
+        alone, apart = (search("wide", space, DATA, **APART, **one) for one in ({}, ONE_WORKER))
     finally:
         keras.config.set_dtype_policy("float32")
     assert told(apart) == told(alone)
@@ -207,9 +208,9 @@ def of_each_threads(tmp_path_factory):
     search(large, space, LARGE, trials=1, **given)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crews, "_cores", lambda: 1)
-        search(large, space, LARGE, trials=2, trial_timeout=300, **given)
+        search(large, space, LARGE, trials=2, **ONE_WORKER, **given)
         patch.setattr(crews, "_cores", lambda: 3)
-        return search(large, space, LARGE, trials=3, trial_timeout=300, **given)
+        return search(large, space, LARGE, trials=3, **ONE_WORKER, **given)
 
 
 def test_a_trial_knows_how_many_threads_it_had_whatever_the_others_had(of_each_threads):
@@ -262,7 +263,7 @@ def test_a_model_that_cannot_travel_is_trained_where_it_is_wanted():
         layers = [keras.Input(input_shape), Mine(n_neurons), keras.layers.Dense(1)]
         return keras.Sequential(layers)
 
-    result = search(local, {"n_neurons": [2, 4]}, DATA, jobs=2, **APART)
+    result = search(local, {"n_neurons": [2, 4]}, DATA, **ONE_WORKER, **APART)
     assert [trial.state for trial in result.trials] == ["complete", "complete"]
     assert result.model.predict(X, verbose=0).shape == (60, 1)
 
@@ -292,7 +293,7 @@ def test_a_builder_that_asks_for_input_is_told_that_there_is_none():
             input("How many? ")
         return ktr.build("regression", n_neurons=n_neurons, input_shape=input_shape)
 
-    result = search(asks, WIDTHS, DATA, trial_timeout=300, **APART)
+    result = search(asks, WIDTHS, DATA, **ONE_WORKER, **APART)
     assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
     assert result.trials[1].reason.startswith("EOFError")
 
@@ -312,8 +313,8 @@ def test_killed_workers_leave_nothing_behind(started, tmp_path, monkeypatch):
 # What must not keep it waiting.
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_error_of_a_pruner_that_looks_like_a_lost_line_ends_the_search(jobs):
+@pytest.mark.parametrize("apart", [{}, ONE_WORKER], ids=["here", "apart"])
+def test_an_error_of_a_pruner_that_looks_like_a_lost_line_ends_the_search(apart):
     import optuna
 
     class Full(optuna.pruners.BasePruner):
@@ -321,14 +322,14 @@ def test_an_error_of_a_pruner_that_looks_like_a_lost_line_ends_the_search(jobs):
             raise OSError("no space left on device")
 
     with pytest.raises(OSError, match=r"^no space left on device$"):
-        search("regression", WIDTHS, DATA, jobs=jobs, **APART | {"pruner": Full()})
+        search("regression", WIDTHS, DATA, **apart, **APART | {"pruner": Full()})
 
 
 def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(tmp_path, monkeypatch):
     greets = "import sys; print('Welcome to the cluster!'); print('Bye!', file=sys.stderr)"
     (tmp_path / "sitecustomize.py").write_text(greets, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    result = search("regression", WIDTHS, DATA, jobs=2, **APART)
+    result = search("regression", WIDTHS, DATA, **ONE_WORKER, **APART)
     assert [trial.state for trial in result.trials] == ["complete"] * 3
 
 
@@ -339,7 +340,7 @@ def test_a_long_temporary_folder_and_modules_beside_the_user_are_no_trouble(tmp_
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    result = search("regression", WIDTHS, DATA, jobs=2, **APART)
+    result = search("regression", WIDTHS, DATA, **ONE_WORKER, **APART)
     assert [trial.state for trial in result.trials] == ["complete"] * 3
 
 
@@ -351,7 +352,7 @@ def test_a_crash_is_noticed_while_a_process_of_the_trials_own_lives_on():
             os._exit(7)
         return ktr.build("regression", n_neurons=n_neurons, input_shape=input_shape)
 
-    result = search(forks_above_4, WIDTHS, DATA, trial_timeout=300, **APART)
+    result = search(forks_above_4, WIDTHS, DATA, **ONE_WORKER, **APART)
     assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
     assert result.trials[1].reason == "its process died (exit code 7)"
 
@@ -369,7 +370,7 @@ def test_what_a_process_cannot_read_ends_the_search():
             "regression",
             WIDTHS,
             DATA,
-            jobs=2,
+            **ONE_WORKER,
             callbacks=[],
             params={"outputs": Unreadable()},
             **APART,

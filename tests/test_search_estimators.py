@@ -39,11 +39,12 @@ TRAIN, HELD = slice(0, 72), slice(72, 96)
 
 
 def regressor(builder=number_net, **parameters):
-    return KerasRegressor(builder, **{"seed": 0, "epochs": 2} | parameters)
+    return KerasRegressor(builder, **{"seed": 0, "epochs": 2, "speed": "steps"} | parameters)
 
 
 def classifier(builder=net, **parameters):
-    return KerasClassifier(builder, **{"seed": 0, "epochs": 20, "learning_rate": 0.05} | parameters)
+    given = {"seed": 0, "epochs": 20, "learning_rate": 0.05, "speed": "steps"}
+    return KerasClassifier(builder, **given | parameters)
 
 
 class Seen(keras.callbacks.Callback):
@@ -305,7 +306,8 @@ def test_layers_are_put_in_by_a_search():
 def test_labels_of_any_kind_become_what_the_loss_wants_and_come_back(labels, loss, activation):
     builder = functools.partial(net, activation=activation, loss=loss)
     rate = {} if loss else {"learning_rate": 0.05}
-    estimator = KerasClassifier(builder, epochs=25, batch_size=8, seed=0, **rate)
+    given = {"epochs": 25, "batch_size": 8, "seed": 0, "speed": "steps"}
+    estimator = KerasClassifier(builder, **given, **rate)
     estimator.fit(X[TRAIN], labels[TRAIN], validation_data=(X[HELD], labels[HELD]))
     np.testing.assert_array_equal(estimator.classes_, np.unique(labels))
     probabilities = estimator.predict_proba(X)

@@ -91,9 +91,9 @@ REFUSED = [
         "'hyperband'?). Received: pruner='hyper'.",
     ),
     (
-        {"sampler": "grid", "trials": 15},
-        "`trials` must be at least 16 for sampler='grid', the combinations in `space`. Received: "
-        "trials=15.",
+        {"sampler": "grid", "trials": 7},
+        "`trials` must be at least 8 for sampler='grid', the combinations in `space`. Received: "
+        "trials=7.",
     ),
     (
         {"sampler": "grid", "space": {"learning_rate": norm(1, 0.1)}},
