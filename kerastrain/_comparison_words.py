@@ -76,6 +76,13 @@ def _is_alike(one: Standing, other: Standing) -> bool:
 def cautions(standings: Sequence[Standing], metric: str) -> Iterator[str]:
     """Yields what a reader of the table has to know besides."""
     yield from _of_missing(standings, metric)
+    going_on = [
+        one.label
+        for one in standings
+        if any(run.stop_reason == "running" and run.epoch for run in one.histories)
+    ]
+    if going_on:
+        yield f"{_named(going_on)} {'is' if len(going_on) == 1 else 'are'} still training."
     ranked = [standing for standing in standings if standing.found]
     runs = [run for standing in ranked for run in standing.histories]
     is_ranked = len(ranked) > 1

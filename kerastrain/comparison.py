@@ -258,7 +258,8 @@ def _shown(name: str, values: Sequence[Any]) -> list[str]:
         known = [value for value in values if value not in (None, "?")]
         apart = dict(zip(known, _apart(known), strict=True))
         values = [apart.get(value, value) for value in values]
-    return ["-" if value is None else _cut(_plain(value)) for value in values]
+    words = str if name == "seed" else _plain
+    return ["-" if value is None else _cut(words(value)) for value in values]
 
 
 def _plain(value: Any) -> str:

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import kerastrain as ktr
 from kerastrain.comparison import Comparison, compare_runs
 from kerastrain.records import History
 from kerastrain.repeats import Repeats
@@ -20,6 +21,8 @@ ONE_EACH = (
     "One run each can't tell whether that is more than the noise over seeds: train each with "
     "several, as build_and_fit(..., repeats=5) does."
 )
+X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+CLASSES = (X[:, 0] > 0).astype(int)
 MODEL = "Flatten, Dense(100, relu), {}Dense(10, softmax)"
 
 
@@ -33,7 +36,23 @@ def a_run(best=0.5, *, seed=None, seconds=1.5, **settings):
     """Two epochs, of which the second is the best."""
     columns = {"loss": [0.9, 0.4], "val_loss": [0.9, best], "val_accuracy": [0.5, 1 - best]}
     history = History.of({**columns, "seconds": [seconds, seconds]})
-    return dataclasses.replace(history, seed=seed, settings=settings)
+    noted = settings and {"digests": {"model": "a", "data": "b"}, **settings}
+    return dataclasses.replace(history, seed=seed, settings=noted)
+
+
+def small_model(initializer="glorot_uniform", layer=None):
+    layers = [keras.layers.Dense(2, "softmax", kernel_initializer=initializer)]
+    model = keras.Sequential([keras.Input((4,)), *([layer] if layer else []), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def trained(seed, *, times=1, factor=None, rate=None, class_weight=None, **model):
+    """A run of an epoch."""
+    callbacks = [] if factor is None else [keras.callbacks.ReduceLROnPlateau("loss", factor)]
+    callbacks += [] if rate is None else [keras.callbacks.LearningRateScheduler(rate)]
+    told = {"callbacks": callbacks, "class_weight": class_weight, "speed": "plain", "verbose": 0}
+    return ktr.fit(small_model(**model), X * times, CLASSES, seed=seed, **told)
 
 
 def repeats(*values):
@@ -199,12 +218,13 @@ def test_runs_that_differ_in_nothing_but_the_seed_are_taken_together(tmp_path):
         (a_run(seed=1), a_run(seed=2)),
         (a_run(units=9), a_run(units=9)),
         (a_run(seed=1, units=9), a_run(seed=2, units=8)),
+        (a_run(seed=1, units=9), a_run(seed=2, units=9, digests={"model": None, "data": "b"})),
         (
             a_run(seed=1, units=9),
             dataclasses.replace(a_run(seed=2, units=9), stop_reason="interrupted"),
         ),
     ],
-    ids=["one seed", "no settings", "no seeds", "other settings", "broken off"],
+    ids=["one seed", "no settings", "no seeds", "other settings", "untold", "broken off"],
 )
 def test_others_stay_apart(one, other):
     assert len(compare_runs(one, other).rows) == 2
@@ -217,6 +237,54 @@ def test_runs_with_labels_of_their_own_stay_apart_and_are_called_noise():
         "They differ in nothing but the seed: the difference is noise.",
     ]
     assert len(compare_runs(*runs, labels=["a", "a"]).rows) == 1
+
+
+@pytest.mark.parametrize(
+    "one, other, told",
+    [
+        ({}, {"initializer": "he_normal"}, "layers' settings"),
+        ({}, {"times": 100}, "values of the data"),
+        ({}, {"layer": keras.layers.BatchNormalization(momentum=0.5)}, "model"),
+        (
+            {"layer": keras.layers.BatchNormalization()},
+            {"layer": keras.layers.BatchNormalization(momentum=0.5)},
+            "layers' settings",
+        ),
+        ({"factor": 0.1}, {"factor": 0.9}, "callbacks' settings"),
+        ({"rate": lambda epoch: 0.1}, {"rate": lambda epoch: 0.01}, "callbacks' settings"),
+        ({"class_weight": dict.fromkeys(range(25), 2.0)}, {}, "class_weight"),
+        (
+            {"class_weight": dict.fromkeys(range(25), 2.0)},
+            {"class_weight": dict.fromkeys(range(25), 3.0)},
+            "long arguments",
+        ),
+    ],
+    ids=[
+        *("initializer", "data", "layer", "momentum", "factor", "function", "weights"),
+        "other weights",
+    ],
+)
+def test_only_runs_that_differ_in_nothing_but_the_seed_are_one(one, other, told):
+    found = compare_runs(trained(1, **one), trained(2, **one), trained(3, **other))
+    assert sorted(row["runs"] for row in found.rows) == [1, 2]
+    assert told in found.differences
+    if told in ("layers' settings", "values of the data", "callbacks' settings", "long arguments"):
+        assert sorted(found.differences[told]) == ["set 1", "set 2"]
+
+
+def test_a_run_that_goes_on_with_a_trained_model_is_another():
+    model = small_model()
+    runs = [ktr.fit(model, X, CLASSES, seed=seed, epochs=1, verbose=0) for seed in (1, 2)]
+    assert len(compare_runs(*runs).rows) == 2
+
+
+def test_runs_with_a_function_that_cannot_be_told_apart_stay_apart():
+    def mine(x):
+        return x
+
+    runs = [trained(seed, layer=keras.layers.Activation(mine)) for seed in (1, 2)]
+    found = compare_runs(*runs)
+    assert found.differences["layers' settings"] == ["unknown", "unknown"]
 
 
 # What they differ in.
