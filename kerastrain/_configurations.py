@@ -104,7 +104,8 @@ def _described(arrays: list[np.ndarray], seen: list[np.ndarray]) -> str:
 
 
 def _sample(array: np.ndarray) -> np.ndarray:
-    if not array.ndim or not array.size:
+    array = np.atleast_1d(array)
+    if not array.size:
         return array
     row = array.itemsize * array[:1].size * (128 if array.dtype.kind == "O" else 1)  # A text's.
     count = min(len(array), max(1, _SAMPLE // row))

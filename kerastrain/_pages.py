@@ -44,7 +44,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child, .words { text-align: left; }
-td.long { white-space: normal; min-width: 16rem; }
+td.long { white-space: normal; min-width: 12rem; }
 th { color: var(--faint); font-weight: 600; }
 table.pairs td { white-space: normal; overflow-wrap: anywhere; text-align: left; }
 table.pairs td:first-child { color: var(--faint); min-width: 9rem; }

@@ -207,8 +207,10 @@ def _compared(found: Comparison) -> Iterator[str]:
     pairs = zip(found.histories, found.labels, strict=True)
     begun = [(run, label) for run, label in pairs if len(run)]
     yield pages.pictures(_curves([run for run, _ in begun], [label for _, label in begun]))
-    for words, cells in zip(("The runs", "What they differ in"), found.tables(), strict=False):
-        yield pages.long_table(words, cells, bold=0)
+    ranking, *differences = found.tables()
+    yield pages.table(ranking, bold=0)
+    for cells in differences:
+        yield pages.long_table("What they differ in", cells, bold=0)
 
 
 def _verdicts(histories: Sequence[History], names: Sequence[str]) -> Iterator[str]:
