@@ -23,7 +23,7 @@ from kerastrain._configurations import (
     optimizer_entries,
     with_numbers_for_names,
 )
-from kerastrain._exact_state import noted_by_keras
+from kerastrain._exact_state import noted_by_keras, settings_with_state
 from kerastrain._optimizers import iterations_of
 from kerastrain.architecture import layers_of
 from kerastrain.sources import Source
@@ -128,8 +128,10 @@ def _told(value: Any) -> Any:
 def _of_object(value: Any) -> Any:
     kind = _of_class(type(value))
     if isinstance(value, keras.callbacks.Callback):
-        untold = {*_OF_A_RUN, *noted_by_keras(value)} - {"monitor"}
-        return [kind, _told({k: v for k, v in vars(value).items() if k not in untold})]
+        made = settings_with_state([value])
+        others = {*_OF_A_RUN, *noted_by_keras(value), *(k.rpartition(".")[2] for k in made)}
+        own = {k: v for k, v in vars(value).items() if k not in others}
+        return [kind, _told(made), _told(own)]
     if hasattr(value, "get_config"):
         return [kind, _told({k: v for k, v in value.get_config().items() if k != "name"})]
     raise _UntoldError
