@@ -19,7 +19,7 @@ _FUNCTION = "compare_runs"
 _WHOLE = ("finished", "early_stopping", "nan")
 """Why a run ended that wasn't broken off."""
 
-_OF_MODEL = ("model", "builder", "params.", "optimizer", "loss", "schedule")
+_OF_MODEL = ("model", "builder", "params.", "reuse", "optimizer", "loss", "schedule")
 _OF_DATA = ("data", "rows", "steps", "validation_rows", "sample_weight")
 _PARTS = {
     "model": ("layers' settings", _OF_MODEL),
