@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from kerastrain._noise import LEVEL, pooled, welch, with_spread
-from kerastrain._standings import Standing, measures_of, new_name
+from kerastrain._standings import Standing, columns_of, measures_of, sameness
+from kerastrain.records import History
 
 _REPEAT = "train each with several, as build_and_fit(..., repeats=5) does"
 _MOST_NAMED = 4
@@ -67,15 +68,21 @@ def _against_noise(best: Standing, following: Standing, ranked: Sequence[Standin
 
 
 def _is_alike(one: Standing, other: Standing) -> bool:
-    settings = [run.settings for standing in (one, other) for run in standing.histories]
-    seeds = [run.seed for standing in (one, other) for run in standing.histories]
-    is_known = bool(settings[0]) and len(set(seeds)) == len(seeds)
-    return is_known and all(each == settings[0] for each in settings)
+    runs = [run for standing in (one, other) for run in standing.histories]
+    kinds = {sameness(run) for run in runs}
+    return None not in kinds and len(kinds) == 1 and len({run.seed for run in runs}) == len(runs)
 
 
 def cautions(standings: Sequence[Standing], metric: str) -> Iterator[str]:
     """Yields what a reader of the table has to know besides."""
     yield from _of_missing(standings, metric)
+    going_on = [
+        one.label
+        for one in standings
+        if any(run.stop_reason == "running" and run.epoch for run in one.histories)
+    ]
+    if going_on:
+        yield f"{_named(going_on)} {'is' if len(going_on) == 1 else 'are'} still training."
     ranked = [standing for standing in standings if standing.found]
     runs = [run for standing in ranked for run in standing.histories]
     is_ranked = len(ranked) > 1
@@ -90,10 +97,22 @@ def cautions(standings: Sequence[Standing], metric: str) -> Iterator[str]:
             f"The {metric} is that of the rows trained on, and doesn't tell which does better on "
             "new ones."
         )
+    last = [one.label for one in ranked if any(map(_is_left_at_its_end, one.histories))]
+    if last:
+        yield (
+            f"{_named(last)} counts with its best epoch's {metric}, but its model is the last "
+            "epoch's (restore_best=False)."
+        )
     counts = sorted({run.settings.get("validation_rows", 0) for run in runs} - {0})
     if is_ranked and metric.startswith("val_") and len(counts) > 1:
         numbers = ", ".join(f"{count:,}" for count in counts)
         yield f"They were validated on different numbers of rows ({numbers})."
+
+
+def _is_left_at_its_end(run: History) -> bool:
+    """Tells whether a run has left a model that isn't its best epoch's, as far as it says so."""
+    is_best_last = not run.epoch or run.best_epoch == run.epoch[-1]
+    return run.settings.get("restore_best") is False and not is_best_last
 
 
 def _of_missing(standings: Sequence[Standing], metric: str) -> Iterator[str]:
@@ -106,7 +125,7 @@ def _of_missing(standings: Sequence[Standing], metric: str) -> Iterator[str]:
     for one in standings:
         begun = [run for run in one.histories if run.epoch]
         if begun and not one.found:
-            columns = {new_name(name, run) for run in begun for name in run.history}
+            columns = {name for run in begun for name in columns_of(run)}
             (lost if metric in columns else without).append(one)
         elif one.found and len(one.found) < len(one.histories):
             missing = len(one.histories) - len(one.found)
@@ -123,11 +142,7 @@ def _of_missing(standings: Sequence[Standing], metric: str) -> Iterator[str]:
 
 def _common_measures(standings: Sequence[Standing]) -> list[str]:
     begun = [run for standing in standings for run in standing.histories if run.epoch]
-    return [
-        name
-        for name in measures_of(begun)
-        if all(name in {new_name(column, run) for column in run.history} for run in begun)
-    ]
+    return [name for name in measures_of(begun) if all(name in columns_of(run) for run in begun)]
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ RATE = "optimizer.learning_rate"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _BLOCK = 256  # rows
 _MOST = 2**30  # bytes of an array that are looked at, or what lies on a disk would take minutes
+_SAMPLE = 2**20  # bytes of an array that are looked at where it has to be quick
 _LONGEST = 80  # letters of a value: of longer ones a digest is kept beside their beginning
 
 
@@ -40,7 +41,7 @@ def configuration_of(
         optimizer = {k: v for k, v in optimizer.items() if not k.startswith(RATE)}
     described = {
         **{f"model.{name}": value for name, value in _model_entries(model)},
-        **{f"loss.{name}": value for name, value in flat(_compile_config(model))},
+        **{f"loss.{name}": value for name, value in flat(compile_config(model))},
         **optimizer,
         **{f"data.{name}": described_data(part) for name, part in parts.items()},
         **{name: plain(value) for name, value in arguments.items()},
@@ -83,8 +84,32 @@ def described_data(part: Any) -> str:
     if not isinstance(part, np.ndarray | Mapping | tuple | list):
         return f"a {type(part).__name__}"
     arrays = [np.asarray(array) for array in keras.tree.flatten(part)]
+    return _described(arrays, arrays)
+
+
+def described_sample(part: Any) -> str:
+    """Describes arrays by some of their rows, from first to last, which takes milliseconds.
+
+    Example:
+        >>> described_sample((np.zeros((2, 3), "float32"), None))
+        '(2, 3) float32, sha256 9d908ecfb6b256de'
+    """
+    arrays = [np.asarray(one) for one in keras.tree.flatten(part) if one is not None]
+    return _described(arrays, [_sample(array) for array in arrays])
+
+
+def _described(arrays: list[np.ndarray], seen: list[np.ndarray]) -> str:
     shapes = ", ".join(f"{array.shape} {array.dtype}" for array in arrays)
-    return f"{shapes}, sha256 {_digest(arrays)[:16]}"
+    return f"{shapes}, sha256 {_digest(seen)[:16]}"
+
+
+def _sample(array: np.ndarray) -> np.ndarray:
+    array = np.atleast_1d(array)
+    if not array.size:
+        return array
+    row = array.itemsize * array[:1].size * (128 if array.dtype.kind == "O" else 1)  # A text's.
+    count = min(len(array), max(1, _SAMPLE // row))
+    return np.asarray(array[np.linspace(0, len(array) - 1, count).astype(int)])
 
 
 def optimizer_entries(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
@@ -104,15 +129,23 @@ def _model_entries(model: keras.Model) -> Iterator[tuple[str, Any]]:
         config = model.get_config()
     except (NotImplementedError, TypeError, ValueError):
         config = {}  # Of a class of the user's; its variables are held against it all the same.
-    # Keras numbers its layers on and on, so that a model built again has other names.
+    yield from flat(with_numbers_for_names(config))
+
+
+def with_numbers_for_names(config: Any) -> Any:
+    """Returns the settings of layers without the names that Keras numbers on and on.
+
+    A model that is built again has other ones.
+    """
     numbers = {name: f"name {n}" for n, name in enumerate(dict.fromkeys(_names(config)))}
-    yield from flat(_renamed(config, numbers))
+    return _renamed(config, numbers)
 
 
-def _compile_config(model: keras.Model) -> Any:
+def compile_config(model: keras.Model) -> dict[str, Any]:
+    """Returns what a model was compiled with, as far as Keras can tell."""
     try:
         config = model.get_compile_config() or {}
-    except (NotImplementedError, TypeError, ValueError, AttributeError):
+    except (NotImplementedError, TypeError, ValueError, AttributeError, OSError):
         return {"loss": show(model.loss)}
     return {name: config.get(name) for name in ("loss", "loss_weights", "metrics")}
 

@@ -6,6 +6,7 @@ What a page says is `report`'s; here is only how a part of it is written down.
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 import matplotlib
@@ -41,8 +42,9 @@ p, ul { margin: .4rem 0; max-width: 44rem; }
 .wide { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+  white-space: nowrap; vertical-align: top; }
+th:first-child, td:first-child, .words { text-align: left; }
+td.long { white-space: normal; min-width: 12rem; }
 th { color: var(--faint); font-weight: 600; }
 table.pairs td { white-space: normal; overflow-wrap: anywhere; text-align: left; }
 table.pairs td:first-child { color: var(--faint); min-width: 9rem; }
@@ -59,6 +61,9 @@ def _colours(paper: str, ink: str) -> dict[str, str]:
 
 _LIGHT, _DARK = _colours("#ffffff", "#1c2126"), _colours("#15181b", "#e8eaed")
 _DOTS_AN_INCH = 140
+_LONG = 40  # letters of a cell that is broken into lines
+_NUMBER = re.compile(r"[-+]?[\d.,]*(e[-+]?\d+)?( ± [\d.,e+-]+)?|nan|inf|\?")
+_MOST_ROWS = 12  # of a table that isn't folded
 
 
 def page(title: str, parts: Iterable[str], footer: str) -> str:
@@ -118,7 +123,21 @@ def verdict(word: str, sentence: str, *, grade: str) -> str:
 
 def table(cells: Sequence[Sequence[str]], *, bold: int | None = None) -> str:
     """Returns a table that scrolls by itself where it is wider than the screen."""
-    return f'<div class="wide">{html_table(cells, bold=bold)}</div>'
+    kinds = [_kind(column) for column in zip(*cells[1:], strict=True)] or None
+    return f'<div class="wide">{html_table(cells, bold=bold, kinds=kinds)}</div>'
+
+
+def _kind(column: Sequence[str]) -> str:
+    """Returns how a column is set: numbers to the right, words to the left, sentences in lines."""
+    if all(_NUMBER.fullmatch(cell) for cell in column):
+        return ""
+    return "words long" if max(map(len, column)) > _LONG else "words"
+
+
+def long_table(summary: str, cells: Sequence[Sequence[str]], *, bold: int | None = None) -> str:
+    """Returns a table, which is folded where it has so many rows that it hides what follows."""
+    shown = table(cells, bold=bold)
+    return shown if len(cells) - 1 <= _MOST_ROWS else folded(f"{summary} ({len(cells) - 1})", shown)
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> str:

@@ -10,13 +10,12 @@ import numpy as np
 
 from kerastrain._checks import invalid, show
 from kerastrain._record_files import UnreadableError, fields_in, read_text, save_record
-from kerastrain._run_folders import is_run
-from kerastrain._standings import rises, value_of
+from kerastrain._run_folders import REPEATS, is_run
+from kerastrain._standings import is_better_higher, value_of
 from kerastrain.records import History
 from kerastrain.repeats import Repeats
 from kerastrain.surfaces import say
 
-_FIRST = "repeats.json"
 _KIND = "FirstSeed"
 
 
@@ -72,7 +71,7 @@ def repeated(
 def _is_better(histories: list[History], best: int | None) -> bool:
     """Tells whether the last run is better than the best one before it."""
     metric = histories[0].monitor or "loss"
-    is_rising = rises(metric, histories)
+    is_rising = is_better_higher(metric, histories)
     value = value_of(histories[-1], metric, is_rising)
     if not np.isfinite(value) or best is None:
         return bool(np.isfinite(value))
@@ -103,7 +102,7 @@ def first_seed_kept(folder: pathlib.Path | None, seed: int | None) -> int | None
     if folder is None:
         return seed
     try:
-        kept = int(fields_in(read_text(folder / _FIRST), _KIND)["seed"])
+        kept = int(fields_in(read_text(folder / REPEATS), _KIND)["seed"])
     except (UnreadableError, KeyError, TypeError, ValueError):
         return seed
     if seed is not None and seed != kept:
@@ -118,7 +117,7 @@ def keep_first_seed(folder: pathlib.Path | None, seed: int) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_record(folder / _FIRST, _KIND, {"seed": seed})
+        save_record(folder / REPEATS, _KIND, {"seed": seed})
     except OSError as error:
         must = "be a folder that can be written"
         received = f"run={os.fspath(folder)!r} ({error.strerror or type(error).__name__})"

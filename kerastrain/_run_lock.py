@@ -304,6 +304,29 @@ class RunLock:
             return _Sight(None, (text, info.st_mtime_ns), info.st_mtime, "broken")
 
 
+def is_in_use(folder: str | os.PathLike[str]) -> bool:
+    """Tells at a glance whether somebody is at work on a run, by its folder.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with RunLock(folder):
+        ...     print(is_in_use(folder))
+        True
+        >>> is_in_use(folder)
+        False
+    """
+    lock = RunLock(folder)
+    with contextlib.suppress(OSError):
+        sight = lock._look()
+        try:
+            if sight is not None:
+                lock._doubt(sight)
+        except InUseError:
+            return True
+    return False
+
+
 def _write(path: pathlib.Path, note: _Note) -> None:
     with path.open("x", encoding="utf-8") as file:
         json.dump(dataclasses.asdict(note), file, indent=1)

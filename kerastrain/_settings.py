@@ -17,11 +17,12 @@ import numpy as np
 from kerastrain._chance import chance_of
 from kerastrain._checks import show
 from kerastrain._configurations import RATE, flat, plain
-from kerastrain._exact_state import kinds_with_state
+from kerastrain._digests import decides, digests_of
 from kerastrain._following import schedule_of
 from kerastrain._optimizers import as_given, inner_of, variable_rate_of
 from kerastrain._record_files import to_json
 from kerastrain.architecture import layers_of
+from kerastrain.records import DIGESTS
 from kerastrain.sources import Source
 from kerastrain.tasks import compiled_loss
 
@@ -77,8 +78,9 @@ def settings_of(
     sizes = {"batch_size": batch_size, "rows": None if rows is None else len(rows)}
     if rows is None:
         sizes = {"batch_size": _rows_of_batch(source.first), "steps": source.steps}
+    further = _further.get() or {}
     told = {
-        **(_further.get() or {}),
+        **further,
         "model": model_in_a_line(model),
         **_loss_entries(model),
         **_optimizer_entries(model.optimizer, first_rate),
@@ -87,10 +89,11 @@ def settings_of(
         "validation_rows": source.held_out_count,
         "sample_weight": source.parts.get("sample_weight") is not None or None,
         **arguments,
-        "callbacks": ", ".join(_callback(one) for one in callbacks if kinds_with_state([one])),
+        "callbacks": ", ".join(_callback(one) for one in callbacks if decides(one)),
     }
     entries = {name: _short(value) for name, value in told.items()}
     there = {name: value for name, value in entries.items() if value not in (None, "")}
+    there[DIGESTS] = digests_of(model, source, callbacks, {**further, **arguments})
     return json.loads(json.dumps(to_json(there)))  # type: ignore[no-any-return]
 
 

@@ -7,20 +7,29 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from kerastrain._checks import invalid, nearest, show
 from kerastrain._noise import found_in, mean_of, spread_of
-from kerastrain._run_folders import labels_for, one_by_one
-from kerastrain.monitors import told_by_name
-from kerastrain.records import PER_EPOCH_FACTS, History, as_history
-from kerastrain.repeats import Repeats
+from kerastrain._run_reading import Choice
+from kerastrain.monitors import new_name, told_by_name
+from kerastrain.records import DIGESTS, PER_EPOCH_FACTS, History
 
 _FUNCTION = "compare_runs"
 _WHOLE = ("finished", "early_stopping", "nan")
 """Why a run ended that wasn't broken off."""
 
-_OLD_NAMES = {"acc": "accuracy", "val_acc": "val_accuracy"}
+_OF_MODEL = ("model", "builder", "params.", "reuse", "optimizer", "loss", "schedule")
+_OF_DATA = ("data", "rows", "steps", "validation_rows", "sample_weight")
+_PARTS = {
+    "model": ("layers' settings", _OF_MODEL),
+    "callbacks": ("callbacks' settings", ("callbacks",)),
+    "data": ("values of the data", _OF_DATA),
+    "arguments": ("long arguments", ("",)),
+}
+"""Of what there are digests: what a difference is called that the settings don't show; theirs."""
+
+_Marked: TypeAlias = tuple[str, dict[str, Any] | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,18 +63,20 @@ class Standing:
 
 
 def standings_of(
-    runs: Sequence[Any], labels: str | Sequence[str] | None, metric: str | None
+    choices: Sequence[Choice], names: Sequence[str], metric: str | None, *, is_given: bool
 ) -> tuple[list[Standing], str, bool]:
     """Returns what is compared, the best first, by which metric, and whether higher is better.
 
-    The arguments are those of `compare_runs`.
+    Args:
+        choices: What was tried.
+        names: What each is called.
+        metric: What to compare by; `None` for most runs' own monitor.
+        is_given: Whether somebody gave the names: what has two of them isn't taken together.
     """
-    if not runs:
-        raise invalid(_FUNCTION, "runs", "hold at least one run", "runs=()")
-    standings = _standings(runs, labels)
+    standings = _standings(choices, names, is_given)
     histories = [history for standing in standings for history in standing.histories]
     metric = _metric(metric, histories)
-    is_rising = rises(metric, histories)
+    is_rising = is_better_higher(metric, histories)
     valued = [
         dataclasses.replace(
             one, values=tuple(value_of(h, metric, is_rising) for h in one.histories)
@@ -83,44 +94,48 @@ def _place(standing: Standing, is_rising: bool) -> tuple[bool, float]:
     return False, -standing.mean if is_rising else standing.mean
 
 
-def _standings(runs: Sequence[Any], labels: str | Sequence[str] | None) -> list[Standing]:
-    read: list[tuple[Any, tuple[History, ...]]] = []
-    for run in runs:
-        if isinstance(run, Repeats):
-            read.append((run, tuple(run.histories)))
-            continue
-        for source in one_by_one([run], function=_FUNCTION, argument="runs"):
-            read.append((source, (as_history(source, function=_FUNCTION, argument="runs"),)))
-    sources = [source for source, _ in read]
-    names = labels_for(sources) if labels is None else _checked(labels, len(read))
-    each = [Standing(name, runs) for name, (_, runs) in zip(names, read, strict=True)]
+def _standings(choices: Sequence[Choice], names: Sequence[str], is_given: bool) -> list[Standing]:
     groups: dict[Any, list[int]] = {}
-    for place, standing in enumerate(each):
-        own = None if labels is None else standing.label
-        groups.setdefault((_sameness(standing, place), own), []).append(place)
-    together = []
-    for places in groups.values():
-        apart = _of_other_seeds([each[place] for place in places])
-        if len(places) > 1 and apart:
-            label = _common([names[p] for p in places], [sources[p] for p in places])
-            runs_of = tuple(run for place in places for run in each[place].histories)
-            together.append((places[0], Standing(label, runs_of)))
-        else:
-            together += [(place, each[place]) for place in places]
-    return [standing for _, standing in sorted(together, key=lambda pair: pair[0])]
+    for place, (choice, name) in enumerate(zip(choices, names, strict=True)):
+        own = sameness(choice.histories[0]) if len(choice.histories) == 1 else None
+        key = place if own is None else (own, name if is_given else None)
+        groups.setdefault(key, []).append(place)
+    parts = [part for places in groups.values() for part in _of_other_seeds(places, choices)]
+    parts.sort()
+    labels = [_label([names[p] for p in part], [choices[p].source for p in part]) for part in parts]
+    return [
+        Standing(
+            label if labels.count(label) == 1 else _label_of_many([names[p] for p in part]),
+            tuple(run for place in part for run in choices[place].histories),
+        )
+        for label, part in zip(labels, parts, strict=True)
+    ]
 
 
-def _sameness(standing: Standing, place: int) -> str:
-    """Returns a text that is the same for runs that differ in nothing but the seed."""
-    (history, *others) = standing.histories
-    if others or not history.settings or history.stop_reason not in _WHOLE:
-        return str(place)
+def sameness(history: History) -> str | None:
+    """Returns a text that is the same for runs that differ in nothing but the seed.
+
+    `None` where that can't be told, as of a run that was broken off.
+    """
+    digests = history.settings.get(DIGESTS)
+    if not digests or None in digests.values() or history.stop_reason not in _WHOLE:
+        return None
     return json.dumps([history.settings, history.monitor], sort_keys=True)
 
 
-def _of_other_seeds(standings: list[Standing]) -> bool:
-    seeds = [history.seed for standing in standings for history in standing.histories]
-    return None not in seeds and len(set(seeds)) == len(seeds)
+def _of_other_seeds(places: list[int], choices: Sequence[Choice]) -> list[list[int]]:
+    """Returns the places as one if their runs have a seed each that no other has, else apart."""
+    seeds = [history.seed for place in places for history in choices[place].histories]
+    is_one = None not in seeds and len(set(seeds)) == len(seeds)
+    return [places] if is_one else [[place] for place in places]
+
+
+def _label(names: list[str], sources: list[Any]) -> str:
+    return names[0] if len(names) == 1 else _common(names, sources)
+
+
+def _label_of_many(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _common(names: list[str], sources: list[Any]) -> str:
@@ -135,15 +150,7 @@ def _common(names: list[str], sources: list[Any]) -> str:
     folders = {os.path.basename(os.path.dirname(path)) for path in paths}
     if len(paths) == len(sources) and len(folders) == 1:
         return folders.pop()
-    return f"{names[0]} and {len(names) - 1} more"
-
-
-def _checked(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else labels
-    if not isinstance(names, Sequence) or len(names) != count:
-        must = f"be a list of one label per run ({count})"
-        raise invalid(_FUNCTION, "labels", must, f"labels={show(labels)}")
-    return [str(name) for name in names]
+    return _label_of_many(names)
 
 
 def _metric(metric: str | None, histories: list[History]) -> str:
@@ -156,8 +163,7 @@ def _metric(metric: str | None, histories: list[History]) -> str:
             counts, key=lambda name: (counts[name], str(name).startswith("val_")), default=""
         )
         return first or next(iter(there), "loss")
-    new = _OLD_NAMES.get(metric, metric) if isinstance(metric, str) else ""
-    for name in (metric, new):
+    for name in (metric, new_name(metric) if isinstance(metric, str) else ""):
         if name in there:
             return name
     must = f"be one of {', '.join(map(repr, there))}{nearest(metric, there)}"
@@ -167,16 +173,17 @@ def _metric(metric: str | None, histories: list[History]) -> str:
 
 def measures_of(histories: Iterable[History]) -> list[str]:
     """Returns the names of all that was measured of the models."""
-    names = dict.fromkeys(new_name(name, run) for run in histories for name in run.history)
+    names = dict.fromkeys(name for run in histories for name in columns_of(run))
     return [name for name in names if name not in PER_EPOCH_FACTS]
 
 
-def new_name(column: str, history: History) -> str:
-    """Returns today's name of a column: "acc" is "accuracy", unless that is another column."""
-    return column if "accuracy" in history.history else _OLD_NAMES.get(column, column)
+def columns_of(history: History) -> dict[str, list[float]]:
+    """Returns a run's columns under today's names."""
+    columns = history.history
+    return {new_name(name, columns): column for name, column in columns.items()}
 
 
-def rises(metric: str, histories: Iterable[History]) -> bool:
+def is_better_higher(metric: str, histories: Iterable[History]) -> bool:
     """Tells whether higher is better: by the name, else by what the runs took for their best."""
     told = told_by_name(metric)
     if told != "auto":
@@ -195,11 +202,11 @@ def rises(metric: str, histories: Iterable[History]) -> bool:
 
 
 def value_of(history: History, metric: str, is_rising: bool) -> float:
-    """Returns the metric at the run's best epoch, whose weights it has left, or NaN.
+    """Returns the metric at the run's best epoch, or NaN.
 
     A run that knows no best epoch, as Keras's own without a loss, is taken at the metric's best.
     """
-    column = {new_name(name, history): column for name, column in history.history.items()}
+    column = columns_of(history)
     if metric not in column:
         return math.nan
     if history.best_epoch is not None:
@@ -221,7 +228,43 @@ def differences_of(standings: Sequence[Standing]) -> dict[str, list[Any]]:
         known = [value for value in values if value != "?"]
         if any(value != known[0] for value in known):
             found[name] = values
+    return found | _unseen_differences(standings, told)
+
+
+def _unseen_differences(
+    standings: Sequence[Standing], told: Sequence[dict[str, Any] | None]
+) -> dict[str, list[Any]]:
+    """Returns what only the digests tell apart, as "set 1", "set 2" and so on in words."""
+    found = {}
+    for part, (column, prefixes) in _PARTS.items():
+        marks = [_mark(standing, part) for standing in standings]
+        pairs = itertools.combinations(zip(marks, told, strict=True), 2)
+        if any(_is_hidden(one, other, prefixes) for one, other in pairs):
+            sets = [mark for mark in dict.fromkeys(marks) if mark not in ("?", "unknown")]
+            found[column] = [f"set {sets.index(m) + 1}" if m in sets else m for m in marks]
     return found
+
+
+def _is_hidden(one: _Marked, other: _Marked, prefixes: tuple[str, ...]) -> bool:
+    """Tells whether settings look alike that aren't, or keep two apart that look alike in all."""
+    (mark, settings), (its_mark, its_settings) = one, other
+    if "?" in (mark, its_mark):
+        return False
+    if mark == its_mark:
+        return mark == "unknown" and _seen(settings, ("",)) == _seen(its_settings, ("",))
+    return _seen(settings, prefixes) == _seen(its_settings, prefixes)
+
+
+def _seen(settings: dict[str, Any] | None, prefixes: tuple[str, ...]) -> dict[str, Any]:
+    named = {name: value for name, value in (settings or {}).items() if name != "seed"}
+    return {name: value for name, value in named.items() if name.startswith(prefixes)}
+
+
+def _mark(standing: Standing, part: str) -> str:
+    """Returns the digest of a part; "unknown" where that couldn't be told, "?" of older files."""
+    marks = {run.settings.get(DIGESTS, {}).get(part, "?") for run in standing.histories}
+    mark = marks.pop()
+    return "unknown" if mark is None or marks else str(mark)
 
 
 def _settings(standing: Standing) -> dict[str, Any] | None:
@@ -231,6 +274,7 @@ def _settings(standing: Standing) -> dict[str, Any] | None:
         return None
     if len(standing.histories) == 1:
         noted[0]["seed"] = standing.histories[0].seed
-    names = dict.fromkeys(name for settings in noted for name in settings if name != "parameters")
+    untold = ("parameters", DIGESTS)
+    names = dict.fromkeys(name for settings in noted for name in settings if name not in untold)
     values = {name: [settings.get(name) for settings in noted] for name in names}
     return {k: v[0] if all(one == v[0] for one in v) else "various" for k, v in values.items()}

@@ -3,6 +3,8 @@
 import html
 from collections.abc import Sequence
 
+_BOLD = ' style="font-weight: bold"'
+
 
 def text_table(cells: Sequence[Sequence[str]]) -> str:
     """Returns the table as text, with its columns aligned to the right.
@@ -19,23 +21,31 @@ def text_table(cells: Sequence[Sequence[str]]) -> str:
     )
 
 
-def html_table(cells: Sequence[Sequence[str]], *, bold: int | None = None) -> str:
+def html_table(
+    cells: Sequence[Sequence[str]], *, bold: int | None = None, kinds: Sequence[str] | None = None
+) -> str:
     """Returns the table as HTML.
 
     Args:
         cells: Its rows.
         bold: The row to set in bold, counted from 0 after the header.
+        kinds: A class a column, for who styles it; "" for none.
 
     Example:
         >>> html_table([["loss"], ["0.5"]])
         '<table><thead><tr><th>loss</th></tr></thead><tbody><tr><td>0.5</td></tr></tbody></table>'
     """
     header, *rows = cells
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join(_row(row, is_bold=number == bold) for number, row in enumerate(rows))
+    marks = [f' class="{kind}"' if kind else "" for kind in kinds or [""] * len(header)]
+    head = _row_of("th", header, marks)
+    body = "".join(
+        f"<tr{_BOLD if number == bold else ''}>{_row_of('td', row, marks)}</tr>"
+        for number, row in enumerate(rows)
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _row(row: Sequence[str], *, is_bold: bool) -> str:
-    style = ' style="font-weight: bold"' if is_bold else ""
-    return f"<tr{style}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>"
+def _row_of(tag: str, row: Sequence[str], marks: Sequence[str]) -> str:
+    return "".join(
+        f"<{tag}{mark}>{html.escape(cell)}</{tag}>" for cell, mark in zip(row, marks, strict=True)
+    )

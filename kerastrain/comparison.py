@@ -16,8 +16,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from kerastrain._checks import invalid
 from kerastrain._comparison_words import cautions, verdict
-from kerastrain._noise import with_spread
+from kerastrain._noise import mean_of, with_spread
+from kerastrain._run_reading import Found, found_in, names_of
 from kerastrain._standings import Standing, differences_of, measures_of, standings_of, value_of
 from kerastrain._tables import html_table, text_table
 from kerastrain.plots import overlay, plot_history
@@ -132,17 +134,23 @@ def compare_runs(
 ) -> Comparison:
     """Holds runs against each other: what each came to, what they differ in, and which is best.
 
-    A run counts with its value at its own best epoch, whose weights it has left. Runs that differ
-    in nothing but the seed are taken together, as one choice that was tried several times; with
-    them it can be told whether a difference between two choices is more than the noise over seeds:
-    by Welch's t-test, at 0.05.
+    A run counts with its value at its own best epoch. That is the model which `fit` leaves, unless
+    it was told `restore_best=False`; Keras's own `fit` leaves that of the last epoch.
+
+    Runs that differ in nothing but the seed are taken together, as one choice that was tried
+    several times; with them it can be told whether a difference between two choices is more than
+    the noise over seeds: by Welch's t-test, at 0.05. Runs whose data, layers or callbacks can't be
+    told to be the same, as those with a function of your own in a layer, stay apart; `Repeats`, and
+    the folder of some, are always one.
 
     Args:
         *runs: Each one a `History`, Keras's `History`, a dict of lists, a `Repeats`, or a path: to
             a run directory, which may still be training, a folder of some, a JSON file of
-            `History.save` or a CSV file of Keras's `CSVLogger`.
-        labels: One name a run, `Repeats` being one. By default the names of files and folders, as
-            in `plot_history`. Runs that are given other names are never taken together.
+            `History.save` or a CSV file of Keras's `CSVLogger`. What can't be read in a folder is
+            named, and left out.
+        labels: One name a run, `Repeats` being one, and so a folder of them. By default the names
+            of files and folders, as in `plot_history`. Runs that are given other names are never
+            taken together.
         metric: The column to compare by, such as "val_accuracy"; by default the monitor of most.
 
     Returns:
@@ -157,7 +165,20 @@ def compare_runs(
         >>> [(row["run"], row["loss"]) for row in found.rows]
         [('a', 0.5), ('b', 0.7)]
     """
-    standings, metric, is_rising = standings_of(runs, labels, metric)
+    if not runs:
+        raise invalid("compare_runs", "runs", "hold at least one run", "runs=()")
+    found = found_in(runs, function="compare_runs", argument="runs")
+    return comparison_of(found, labels, metric=metric, function="compare_runs")
+
+
+def comparison_of(
+    found: Found, labels: str | Sequence[str] | None, *, metric: str | None = None, function: str
+) -> Comparison:
+    """Does what `compare_runs` does, of runs that have been read, for a public function."""
+    names = names_of(found.choices, labels, function=function)
+    standings, metric, is_rising = standings_of(
+        found.choices, names, metric, is_given=labels is not None
+    )
     histories = [run for standing in standings for run in standing.histories]
     return Comparison(
         metric=metric,
@@ -165,7 +186,11 @@ def compare_runs(
         histories=histories,
         labels=[standing.label for standing in standings for _ in standing.histories],
         differences=differences_of(standings),
-        sentences=[*verdict(standings, metric, is_rising), *cautions(standings, metric)],
+        sentences=[
+            *verdict(standings, metric, is_rising),
+            *cautions(standings, metric),
+            *found.unreadable,
+        ],
     )
 
 
@@ -194,8 +219,8 @@ def _row(standing: Standing, metric: str) -> dict[str, Any]:
         "best epoch": _average(best) if best else None,
         metric: standing.mean,
         "spread": standing.spread if math.isfinite(standing.spread) else None,
-        **({} if metric == accuracy else {accuracy: _mean(accuracies)}),
-        "seconds": _mean(seconds),
+        **({} if metric == accuracy else {accuracy: _mean_if_any(accuracies)}),
+        "seconds": _mean_if_any(seconds),
         "parameters": runs[0].settings.get("parameters"),
         "stop reason": reasons[0]
         if len(counts) == 1
@@ -207,9 +232,9 @@ def _average(counts: list[int]) -> int | float:
     return counts[0] if len(set(counts)) == 1 else statistics.fmean(counts)
 
 
-def _mean(values: list[float]) -> float | None:
-    finite = [value for value in values if math.isfinite(value)]
-    return statistics.fmean(finite) if finite else None
+def _mean_if_any(values: list[float]) -> float | None:
+    mean = mean_of(values)
+    return mean if math.isfinite(mean) else None
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -233,12 +258,15 @@ def _shown(name: str, values: Sequence[Any]) -> list[str]:
         known = [value for value in values if value not in (None, "?")]
         apart = dict(zip(known, _apart(known), strict=True))
         values = [apart.get(value, value) for value in values]
-    return ["-" if value is None else _cut(_plain(value)) for value in values]
+    words = str if name == "seed" else _plain
+    return ["-" if value is None else _cut(words(value)) for value in values]
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

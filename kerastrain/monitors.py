@@ -1,6 +1,6 @@
 """The names of metrics: what a monitor means, and whether more of it is better."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from kerastrain._checks import invalid, one_of
@@ -22,6 +22,19 @@ _LOWER_IS_BETTER = frozenset(
 )
 
 
+_NEW_NAMES = {"acc": "accuracy", "val_acc": "val_accuracy"}
+
+
+def new_name(column: str, columns: Container[str] = ()) -> str:
+    """Returns today's name of a column: "acc" is "accuracy", unless that is another column.
+
+    Example:
+        >>> new_name("val_acc"), new_name("acc", ["acc", "accuracy"]), new_name("loss")
+        ('val_accuracy', 'acc', 'loss')
+    """
+    return column if "accuracy" in columns else _NEW_NAMES.get(column, column)
+
+
 def known_monitor(
     monitor: str, logs: Mapping[str, Any], *, function: str, argument: str = "monitor"
 ) -> str:
@@ -33,10 +46,8 @@ def known_monitor(
     """
     if monitor in logs:
         return monitor
-    prefix = "val_" if isinstance(monitor, str) and monitor.startswith("val_") else ""
-    synonyms = {"acc": "accuracy", "accuracy": "acc"}
-    name = prefix + synonyms.get(str(monitor).removeprefix(prefix), "")
-    return name if name in logs else one_of(function, argument, monitor, sorted(logs))
+    alike = [name for name in logs if new_name(name) == new_name(str(monitor))]
+    return alike[0] if alike else one_of(function, argument, monitor, sorted(logs))
 
 
 def direction(metric: str, mode: str = "auto", *, function: str) -> str:

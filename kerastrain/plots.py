@@ -9,6 +9,7 @@ import itertools
 import math
 import os
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +23,14 @@ from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, axes_in, given_axes, new_axes, points_to_draw
 from kerastrain._checks import invalid, one_of, real_number, show
-from kerastrain._run_folders import labels_for, one_by_one
-from kerastrain.records import PER_EPOCH_FACTS, History, as_history
+from kerastrain._run_folders import labels_for
+from kerastrain._run_reading import found_in
+from kerastrain.monitors import new_name
+from kerastrain.records import PER_EPOCH_FACTS, History
 
 _KINDS = ("training", "validation", "")
 _SOLID: dict[str, Any] = {"linewidth": 1.7}
 _DASHED: dict[str, Any] = {"linewidth": 1.1, "linestyle": "--"}
-_NEW_NAMES = {"acc": "accuracy", "val_acc": "val_accuracy"}
 _MOST_NAMED_RUNS = 12  # a longer legend fills the page with colours that can't be told apart
 _MOST_POINTS = 160_000  # of all lines together; more take seconds to draw, and show no more
 _POINTS_A_LINE = 1_000
@@ -225,10 +227,12 @@ def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
     function, argument = "plot_history", "histories"
     if not sources:
         raise invalid(function, argument, "hold at least one history", "histories=()")
-    sources = one_by_one(sources, function=function, argument=argument)
+    found = found_in(sources, function=function, argument=argument)
+    for sentence in found.unreadable:
+        warnings.warn(sentence, stacklevel=4)
+    sources, read = found.sources, found.histories
     default = labels_for(sources) if len(sources) > 1 else [""]
     names = default if labels is None else _check_labels(labels, len(sources))
-    read = [as_history(source, function=function, argument=argument) for source in sources]
     begun = [bool(run.epoch) or not _is_path(at) for run, at in zip(read, sources, strict=True)]
     if any(run.epoch for run in read):  # A run that has just begun waits its turn.
         read, names = list(itertools.compress(read, begun)), list(itertools.compress(names, begun))
@@ -262,9 +266,8 @@ def _renamed(history: History, position: int) -> History:
     if not history.epoch or not history.history:
         must = "each hold at least one epoch of one column"
         raise invalid("plot_history", "histories", must, f"histories[{position}]={history!r}")
-    new = {} if "accuracy" in history.history else _NEW_NAMES
-    columns = {new.get(name, name): column for name, column in history.history.items()}
-    monitor = new.get(history.monitor or "", history.monitor)
+    columns = {new_name(name, history.history): row for name, row in history.history.items()}
+    monitor = history.monitor and new_name(history.monitor, history.history)
     return dataclasses.replace(history, history=columns, monitor=monitor)
 
 
@@ -288,7 +291,7 @@ def _choose_metrics(metrics: _Names, histories: list[History]) -> list[str]:
     if not isinstance(metrics, Sequence) or not metrics:
         must = "be the name of a metric or a list of names"
         raise invalid("plot_history", "metrics", must, f"metrics={show(metrics)}")
-    asked = [name if name in columns else _NEW_NAMES.get(name, name) for name in metrics]
+    asked = [name if name in columns else new_name(name) for name in metrics]
     bare = [name.removeprefix("val_") if name in columns else name for name in asked]
     return list(dict.fromkeys(one_of("plot_history", "metrics", name, names) for name in bare))
 

@@ -25,13 +25,20 @@ from kerastrain._record_files import (
     save_for_user,
     unreadable,
 )
-from kerastrain._run_folders import history_file
+from kerastrain._run_folders import history_file, is_training
 
-STOP_REASONS = ("finished", "early_stopping", "time", "nan", "interrupted", "error")
-"""Why a run ended, as `History.stop_reason` says it."""
+STOP_REASONS = ("finished", "early_stopping", "time", "nan", "interrupted", "error", "running")
+"""Why a run ended, as `History.stop_reason` says it; one that goes on while it is read is last."""
 
 PER_EPOCH_FACTS = ("learning_rate", "seconds")
 """Columns of a history that describe the epoch and are no measure of the model."""
+
+DIGESTS = "digests"
+"""The entry of a history's settings with marks of all that decides a run's course but the seed.
+
+A dict with a short text, or `None` for what can't be told, of "model", "callbacks", "data" and
+"arguments": two runs differ in nothing but the seed where the settings and these are the same.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,7 +253,10 @@ def as_history(source: Any, *, function: str, argument: str = "histories") -> Hi
         return source
     if isinstance(source, str | os.PathLike):
         path = history_file(source, function=function, argument=argument)
-        return History._load(path, function, argument)
+        history = History._load(path, function, argument)
+        if history.stop_reason == "interrupted" and is_training(source):
+            return dataclasses.replace(history, stop_reason="running", stopped_epoch=None)
+        return history
     columns = source if isinstance(source, Mapping) else getattr(source, "history", None)
     if isinstance(columns, History):  # Of what `build_and_fit` returns.
         return columns

@@ -18,11 +18,12 @@ from kerastrain import _pages as pages
 from kerastrain._checks import invalid, show
 from kerastrain._files import replacing
 from kerastrain._record_files import UnreadableError, fields_in, read_text
-from kerastrain._run_folders import ENVIRONMENT, labels_for, one_by_one
-from kerastrain.comparison import Comparison, compare_runs
+from kerastrain._run_folders import ENVIRONMENT
+from kerastrain._run_reading import Found, found_in, is_path, names_of, names_of_runs
+from kerastrain.comparison import Comparison, comparison_of
 from kerastrain.diagnosis import Diagnosis, diagnose
 from kerastrain.plots import measures_in, overlay
-from kerastrain.records import History, as_history
+from kerastrain.records import DIGESTS, History
 
 _MOST_WHOLE = 6  # Runs that each have a chapter with pictures; of more, a table.
 _PICTURE = (5.4, 3.7)  # inches
@@ -43,9 +44,11 @@ def report(
     Args:
         *runs: Each one a `History`, Keras's `History`, a dict of lists, a `Repeats`, or a path: to
             a run directory, which may still be training, a folder of some, a JSON file of
-            `History.save` or a CSV file of Keras's `CSVLogger`.
+            `History.save` or a CSV file of Keras's `CSVLogger`. What can't be read in a folder is
+            named, and left out.
         path: Where to write it; ends in ".html".
-        labels: One name a run; by default the names of files and folders.
+        labels: One name a run, `Repeats` being one, and so a folder of them; by default the names
+            of files and folders.
         title: What stands above all.
 
     Returns:
@@ -66,13 +69,11 @@ def report(
         raise invalid("report", "title", "be a string", f"title={show(title)}", kind=TypeError)
     if not runs:
         raise invalid("report", "runs", "hold at least one run", "runs=()")
-    sources = one_by_one(runs, function="report", argument="runs")
-    histories = [as_history(source, function="report") for source in sources]
-    if not any(len(history) for history in histories):
+    found = found_in(runs, function="report", argument="runs")
+    if not any(map(len, found.histories)):
         must = "hold at least one run with an epoch"
         raise invalid("report", "runs", must, f"runs={show(runs)}")
-    names = _names(sources, labels)
-    written = _page(title, sources, histories, names)
+    written = _page(title, found, labels)
     with replacing(target) as temporary:
         temporary.write_text(written, encoding="utf-8")
     return target
@@ -86,40 +87,31 @@ def _path(path: Any) -> pathlib.Path:
         better = pathlib.Path(os.fspath(path) or "report").with_suffix(".html")
         must = f'end in ".html": write "{better}"'
         raise invalid("report", "path", must, f"path={os.fspath(path)!r}")
-    return pathlib.Path(path)
+    return pathlib.Path(path).expanduser()
 
 
-def _names(sources: Sequence[Any], labels: Sequence[str] | None) -> list[str]:
-    if labels is None:
-        return labels_for(sources)
-    if isinstance(labels, str) or len(labels) != len(sources):
-        must = f"be a list of one label per run ({len(sources)})"
-        raise invalid("report", "labels", must, f"labels={show(labels)}")
-    return [str(label) for label in labels]
-
-
-def _page(
-    title: str | None, sources: Sequence[Any], histories: Sequence[History], names: Sequence[str]
-) -> str:
+def _page(title: str | None, found: Found, labels: Sequence[str] | None) -> str:
     """Returns the whole page: of one run its chapter, of several a comparison before theirs."""
-    is_one = len(histories) == 1
-    title = title or (_title_of_one(sources[0], names[0]) if is_one else f"{len(names)} runs")
-    chapters = list(zip(sources, histories, names, strict=True))
+    names = names_of_runs(found.choices, names_of(found.choices, labels, function="report"))
+    is_one = len(names) == 1
+    title = title or (_title_of_one(found.sources[0], names[0]) if is_one else f"{len(names)} runs")
     parts = [pages.heading(title, 1), pages.paragraph(_said_of_time(), kind="faint")]
     if is_one:
-        parts += _chapter(sources[0], histories[0])
+        parts += _chapter(found.sources[0], found.histories[0])
+        parts.append(pages.bullets(found.unreadable))
     else:
-        parts += _compared(histories, names)
-        for source, history, name in chapters[:_MOST_WHOLE] if len(names) <= _MOST_WHOLE else ():
-            parts += [pages.heading(name), *_chapter(source, history)]
-        if len(names) > _MOST_WHOLE:
-            parts += _verdicts(histories, names)
+        parts += _compared(comparison_of(found, labels, function="report"))
+        if len(names) <= _MOST_WHOLE:
+            for source, run, name in zip(found.sources, found.histories, names, strict=True):
+                parts += [pages.heading(name), *_chapter(source, run)]
+        else:
+            parts += _verdicts(found.histories, names)
     version = importlib.metadata.version("kerastrain")
     return pages.page(title, parts, f"Written by kerastrain {version}.")
 
 
 def _title_of_one(source: Any, name: str) -> str:
-    return f"Run {name}" if isinstance(source, str | os.PathLike) else "A training run"
+    return f"Run {name}" if is_path(source) else "A training run"
 
 
 def _said_of_time() -> str:
@@ -159,7 +151,8 @@ def _key_facts(history: History) -> Iterator[tuple[str, str]]:
         yield "seconds", f"{history.seconds:,.1f}"
     if "parameters" in history.settings:
         yield "parameters", f"{history.settings['parameters']:,}"
-    yield "ended", history.stop_reason.replace("_", " ")
+    reason = history.stop_reason.replace("_", " ")
+    yield "state" if reason == "running" else "ended", reason
 
 
 def _curves(histories: Sequence[History], names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -179,7 +172,8 @@ def _evidence(found: Diagnosis) -> Iterator[tuple[str, str]]:
 
 def _settings(history: History) -> dict[str, Any]:
     ways = {"seed": history.seed, "engine": history.engine or None}
-    return history.settings | {name: way for name, way in ways.items() if way is not None}
+    ours = {name: value for name, value in history.settings.items() if name != DIGESTS}
+    return ours | {name: way for name, way in ways.items() if way is not None}
 
 
 def _plain_pairs(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -188,6 +182,8 @@ def _plain_pairs(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             value = ", ".join(f"{key} {item}" for key, item in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(str, value))
+        elif isinstance(value, float):
+            value = f"{value:.6g}"
         elif isinstance(value, int) and not isinstance(value, bool) and name != "seed":
             value = f"{value:,}"
         yield name.replace("_", " "), str(value)
@@ -195,23 +191,26 @@ def _plain_pairs(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _surroundings(source: Any) -> dict[str, Any] | None:
     """Returns what a run directory says of where the run ran last; `None` for other sources."""
-    if not isinstance(source, str | os.PathLike) or not pathlib.Path(source).is_dir():
+    if not is_path(source):
         return None
     try:
-        starts = fields_in(read_text(pathlib.Path(source) / ENVIRONMENT), "Environment")["starts"]
+        file = pathlib.Path(source).expanduser() / ENVIRONMENT
+        starts = fields_in(read_text(file), "Environment")["starts"]
         return {**starts[-1], "starts": len(starts)}
     except (UnreadableError, KeyError, IndexError, TypeError):
         return None
 
 
-def _compared(histories: Sequence[History], names: Sequence[str]) -> Iterator[str]:
-    """Yields the comparison of several runs."""
-    found: Comparison = compare_runs(*histories, labels=names)
+def _compared(found: Comparison) -> Iterator[str]:
+    """Yields the comparison of several runs; those of one choice share a colour."""
     yield pages.bullets(found.sentences)
-    for cells in found.tables():
-        yield pages.table(cells, bold=0)
-    begun = [(run, name) for run, name in zip(histories, names, strict=True) if len(run)]
-    yield pages.pictures(_curves([run for run, _ in begun], [name for _, name in begun]))
+    pairs = zip(found.histories, found.labels, strict=True)
+    begun = [(run, label) for run, label in pairs if len(run)]
+    yield pages.pictures(_curves([run for run, _ in begun], [label for _, label in begun]))
+    ranking, *differences = found.tables()
+    yield pages.table(ranking, bold=0)
+    for cells in differences:
+        yield pages.long_table("What they differ in", cells, bold=0)
 
 
 def _verdicts(histories: Sequence[History], names: Sequence[str]) -> Iterator[str]:
@@ -224,4 +223,4 @@ def _verdicts(histories: Sequence[History], names: Sequence[str]) -> Iterator[st
             continue
         found = diagnose(history)
         rows.append([name, found.verdict, found.summary])
-    yield pages.table(rows)
+    yield pages.long_table("A line each", rows)

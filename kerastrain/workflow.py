@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, overload
@@ -182,7 +183,7 @@ def build_and_fit(
             check_learns(model, layers, fit_arguments.get("unfreeze"))
         if learning_rate == "auto":
             find_rate(model, x, y, fit_arguments, drawn)
-        with noting(_settings_of(builder, data, params)):
+        with noting(_settings_of(builder, data, params, reuse)):
             return Trained(model, fit(model, x, y, seed=drawn, **fit_arguments))
 
 
@@ -209,12 +210,13 @@ def _repeated(
 
 
 def _settings_of(
-    builder: str | Builder, data: Any, params: Mapping[str, Any] | None
+    builder: str | Builder, data: Any, params: Mapping[str, Any] | None, reuse: Any
 ) -> dict[str, Any]:
     """Returns what the history is to note of where model and data come from."""
     name = builder if isinstance(builder, str) else getattr(builder, "__name__", None)
     given = {f"params.{key}": value for key, value in (params or {}).items()}
-    return {"builder": name, **given, "data": getattr(data, "name", None)}
+    source = os.fspath(reuse) if isinstance(reuse, os.PathLike) else reuse
+    return {"builder": name, **given, "reuse": source, "data": getattr(data, "name", None)}
 
 
 def _check_fit_arguments(

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import math
+import shutil
 
 import keras
 import matplotlib
@@ -12,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import kerastrain as ktr
 from kerastrain.comparison import Comparison, compare_runs
 from kerastrain.records import History
 from kerastrain.repeats import Repeats
@@ -20,6 +22,8 @@ ONE_EACH = (
     "One run each can't tell whether that is more than the noise over seeds: train each with "
     "several, as build_and_fit(..., repeats=5) does."
 )
+X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+CLASSES = (X[:, 0] > 0).astype(int)
 MODEL = "Flatten, Dense(100, relu), {}Dense(10, softmax)"
 
 
@@ -33,7 +37,23 @@ def a_run(best=0.5, *, seed=None, seconds=1.5, **settings):
     """Two epochs, of which the second is the best."""
     columns = {"loss": [0.9, 0.4], "val_loss": [0.9, best], "val_accuracy": [0.5, 1 - best]}
     history = History.of({**columns, "seconds": [seconds, seconds]})
-    return dataclasses.replace(history, seed=seed, settings=settings)
+    noted = settings and {"digests": {"model": "a", "data": "b"}, **settings}
+    return dataclasses.replace(history, seed=seed, settings=noted)
+
+
+def small_model(initializer="glorot_uniform", layer=None):
+    layers = [keras.layers.Dense(2, "softmax", kernel_initializer=initializer)]
+    model = keras.Sequential([keras.Input((4,)), *([layer] if layer else []), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def trained(seed, *, times=1, factor=None, rate=None, class_weight=None, **model):
+    """A run of an epoch."""
+    callbacks = [] if factor is None else [keras.callbacks.ReduceLROnPlateau("loss", factor)]
+    callbacks += [] if rate is None else [keras.callbacks.LearningRateScheduler(rate)]
+    told = {"callbacks": callbacks, "class_weight": class_weight, "speed": "plain", "verbose": 0}
+    return ktr.fit(small_model(**model), X * times, CLASSES, seed=seed, **told)
 
 
 def repeats(*values):
@@ -199,12 +219,13 @@ def test_runs_that_differ_in_nothing_but_the_seed_are_taken_together(tmp_path):
         (a_run(seed=1), a_run(seed=2)),
         (a_run(units=9), a_run(units=9)),
         (a_run(seed=1, units=9), a_run(seed=2, units=8)),
+        (a_run(seed=1, units=9), a_run(seed=2, units=9, digests={"model": None, "data": "b"})),
         (
             a_run(seed=1, units=9),
             dataclasses.replace(a_run(seed=2, units=9), stop_reason="interrupted"),
         ),
     ],
-    ids=["one seed", "no settings", "no seeds", "other settings", "broken off"],
+    ids=["one seed", "no settings", "no seeds", "other settings", "untold", "broken off"],
 )
 def test_others_stay_apart(one, other):
     assert len(compare_runs(one, other).rows) == 2
@@ -217,6 +238,111 @@ def test_runs_with_labels_of_their_own_stay_apart_and_are_called_noise():
         "They differ in nothing but the seed: the difference is noise.",
     ]
     assert len(compare_runs(*runs, labels=["a", "a"]).rows) == 1
+
+
+@pytest.mark.parametrize(
+    "one, other, told",
+    [
+        ({}, {"initializer": "he_normal"}, "layers' settings"),
+        ({}, {"times": 100}, "values of the data"),
+        ({}, {"layer": keras.layers.BatchNormalization(momentum=0.5)}, "model"),
+        (
+            {"layer": keras.layers.BatchNormalization()},
+            {"layer": keras.layers.BatchNormalization(momentum=0.5)},
+            "layers' settings",
+        ),
+        ({"factor": 0.1}, {"factor": 0.9}, "callbacks' settings"),
+        ({"rate": lambda epoch: 0.1}, {"rate": lambda epoch: 0.01}, "callbacks' settings"),
+        ({"class_weight": dict.fromkeys(range(25), 2.0)}, {}, "class_weight"),
+        (
+            {"class_weight": dict.fromkeys(range(25), 2.0)},
+            {"class_weight": dict.fromkeys(range(25), 3.0)},
+            "long arguments",
+        ),
+    ],
+    ids=[
+        *("initializer", "data", "layer", "momentum", "factor", "function", "weights"),
+        "other weights",
+    ],
+)
+def test_only_runs_that_differ_in_nothing_but_the_seed_are_one(one, other, told):
+    found = compare_runs(trained(1, **one), trained(2, **one), trained(3, **other))
+    assert sorted(row["runs"] for row in found.rows) == [1, 2]
+    assert told in found.differences
+    if told in ("layers' settings", "values of the data", "callbacks' settings", "long arguments"):
+        assert sorted(found.differences[told]) == ["set 1", "set 2"]
+
+
+def test_a_run_that_goes_on_with_a_trained_model_is_another():
+    model = small_model()
+    runs = [ktr.fit(model, X, CLASSES, seed=seed, epochs=1, verbose=0) for seed in (1, 2)]
+    assert len(compare_runs(*runs).rows) == 2
+
+
+def test_runs_with_a_function_that_cannot_be_told_apart_stay_apart():
+    def mine(x):
+        return x
+
+    runs = [trained(seed, layer=keras.layers.Activation(mine)) for seed in (1, 2)]
+    found = compare_runs(*runs)
+    assert found.differences["layers' settings"] == ["unknown", "unknown"]
+
+
+def test_two_choices_of_one_name_are_told_apart(tmp_path):
+    for number, units in enumerate((9, 9, 8, 8), 1):
+        (tmp_path / f"dense{number}").mkdir()
+        run = a_run(0.5 + number / 100, seed=number, units=units)
+        run.save(tmp_path / f"dense{number}" / "history.json")
+    names = [row["run"] for row in compare_runs(tmp_path).rows]
+    assert names == ["dense1 and 1 more", "dense3 and 1 more"]
+
+
+def test_a_folder_of_repeats_within_a_folder_is_one_row(tmp_path):
+    """Also where they can't be shown to be alike, but for one that was broken off."""
+    broken_off = dataclasses.replace(a_run(0.1, seed=3), stop_reason="interrupted")
+    runs = {"a": a_run(0.6), "b/seed-1": a_run(0.5, seed=1), "b/seed-2": a_run(0.52, seed=2)}
+    for name, run in {**runs, "b/seed-3": broken_off}.items():
+        (tmp_path / name).mkdir(parents=True)
+        run.save(tmp_path / name / "history.json")
+    (tmp_path / "b" / "repeats.json").write_text("{}", encoding="utf-8")
+    rows = {row["run"]: row["runs"] for row in compare_runs(tmp_path).rows}
+    assert rows == {"seed-3": 1, "b": 2, "a": 1}
+    assert compare_runs(tmp_path, labels=["x", "y", "z"]).rows[1]["run"] == "y"
+
+
+def test_in_a_folder_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        a_run(0.5).save(tmp_path / name / "history.json")
+    (tmp_path / "a" / "history.json").write_text('{"format"', encoding="utf-8")
+    (tmp_path / "b" / "history.json").rename(tmp_path / "b" / "run.json")
+    found = compare_runs(tmp_path)
+    assert [row["run"] for row in found.rows] == ["c"]
+    assert found.sentences == [
+        "'c' is alone: val_loss 0.5.",
+        "'a' can't be read: not JSON: Expecting ':' delimiter: line 1 column 10 (char 9).",
+        "'b' can't be read: No such file or directory.",
+    ]
+    with pytest.raises(ValueError, match=r"^`compare_runs`: `runs` must be a readable file"):
+        compare_runs(tmp_path / "a", tmp_path / "c")
+    shutil.rmtree(tmp_path / "c")
+    with pytest.raises(ValueError, match=r"^`compare_runs`: `runs` must be a readable file"):
+        compare_runs(tmp_path)
+
+
+def test_a_run_that_still_trains_is_said_to_be_that(tmp_path):
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(compare_runs(run))
+
+    run, rest = tmp_path / "run", {"epochs": 2, "save_every": 0, "verbose": 0, "speed": "plain"}
+    ktr.fit(small_model(), X, CLASSES, run=run, callbacks=Look(), **rest)
+    assert [found.rows[0]["stop reason"] for found in seen] == ["running", "running"]
+    assert seen[0].sentences[-1] == "'run' has no epochs yet."
+    assert "'run' is still training." in seen[1].sentences
+    assert compare_runs(run).rows[0]["stop reason"] == "finished"
 
 
 # What they differ in.
@@ -235,6 +361,8 @@ def test_only_settings_that_are_not_the_same_in_all_are_told():
 def test_the_seed_is_told_where_runs_are_not_taken_together():
     found = compare_runs(a_run(0.5, seed=1, units=9), a_run(0.6, seed=2, units=8))
     assert found.differences == {"units": [9, 8], "seed": [1, 2]}
+    large = compare_runs(a_run(0.5, seed=10**9, rate=0.1 + 0.2), a_run(0.6, seed=2, rate=0.1))
+    assert str(large).splitlines()[5].split() == ["run", "1", "0.3", "1000000000"]
 
 
 def test_of_models_the_layers_that_differ_are_shown():
@@ -337,6 +465,15 @@ def test_other_monitors_are_named():
 def test_other_validation_rows_are_named():
     runs = [a_run(0.5, validation_rows=1000), a_run(0.6, validation_rows=2000)]
     assert said(*runs)[-1] == ("They were validated on different numbers of rows (1,000, 2,000).")
+
+
+def test_a_model_that_is_not_that_of_the_best_epoch_is_named():
+    run = History({"val_loss": [0.5, 0.6]}, [0, 1], "val_loss", 0, settings={"restore_best": False})
+    assert said(run, a_run(0.55), labels=["a", "b"])[-1] == (
+        "'a' counts with its best epoch's val_loss, but its model is the last epoch's "
+        "(restore_best=False)."
+    )
+    assert "restore_best" not in said(dataclasses.replace(run, best_epoch=1), a_run(0.55))[-1]
 
 
 def test_a_repeat_that_was_lost_is_counted():

@@ -148,7 +148,7 @@ def test_an_unknown_reason_to_stop_is_refused():
         History({}, [], stop_reason="bored")
     assert str(error.value) == (
         "`History`: `stop_reason` must be one of 'finished', 'early_stopping', 'time', 'nan', "
-        "'interrupted', 'error'. Received: stop_reason='bored'."
+        "'interrupted', 'error', 'running'. Received: stop_reason='bored'."
     )
 
 

@@ -1,5 +1,6 @@
 """`report`: what the page says of one run and of several, and that it needs nothing but itself."""
 
+import dataclasses
 import html.parser
 import json
 import math
@@ -110,6 +111,58 @@ def test_many_runs_have_a_line_each(written):
     assert page.text.count(ktr.diagnose(falling()).verdict) >= 8
 
 
+def test_repeats_are_one_choice_in_the_comparison_and_a_line_each_below(written):
+    def several(lift):
+        runs = [falling(lift=lift + seed / 1000) for seed in range(4)]
+        seeds = [dataclasses.replace(run, seed=seed) for seed, run in enumerate(runs)]
+        return ktr.Repeats(seeds, "val_loss", best=0)
+
+    page = written(several(0.0), several(0.1), labels=["plain", "lifted"])
+    assert "'plain' is best: val_loss 0.1545 ± 0.0013 over 4 seeds" in page.text
+    assert "That is more than the noise over seeds (p < 0.001, Welch's t-test)." in page.text
+    assert "plain, seed 0" in page.text
+    assert "lifted, seed 3" in page.text
+    assert written(several(0.0), several(0.1)).text.count("'run 1' is best") == 1
+
+
+def test_pictures_stand_before_the_tables_and_of_many_runs_the_long_ones_are_folded(written):
+    runs = [dataclasses.replace(falling(lift=n / 1000), settings={"a": n * 0.1}) for n in range(13)]
+    page = written(*runs)
+    assert page.source.index("<img") < page.source.index("<table")
+    assert page.source.count("<details>") == 2
+    assert "What they differ in (13)" in page.text
+    assert written(*runs[:12]).source.count("<details>") == 0
+    assert "0.3 " in page.text
+    assert "0.30000000000000004" not in page.text
+
+
+def test_words_stand_to_the_left_and_sentences_in_lines(written):
+    page = written(*(falling(lift=lift / 1000) for lift in range(8)))
+    assert "<th>epochs</th>" in page.source
+    assert '<th class="words">verdict</th><th class="words long">why</th>' in page.source
+
+
+def test_of_a_folder_what_cannot_be_read_is_named(written, tmp_path):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        falling().save(tmp_path / name / "history.json")
+    (tmp_path / "b" / "history.json").write_text("{}", encoding="utf-8")
+    sentence = "'b' can't be read: no 'kerastrain.History' in it."
+    assert sentence in written(tmp_path).text
+    (tmp_path / "c" / "history.json").unlink()
+    assert sentence in written(tmp_path).text
+    with pytest.raises(ValueError, match=r"^`report`: `runs` must be a readable file of"):
+        written(tmp_path / "b")
+
+
+def test_the_home_folder_has_its_short_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", os.fspath(tmp_path))
+    ktr.fit(net(), X, Y, run=tmp_path / "a", **CALL)
+    path = ktr.report("~/a", path="~/page.html")
+    assert path == tmp_path / "page.html"
+    assert "Where it ran" in Page(path).text
+
+
 def test_a_run_directory_tells_its_settings_and_where_it_ran(written, folder):
     ktr.fit(net(), X, Y, run=folder, **CALL)
     page = written(folder)
@@ -119,6 +172,7 @@ def test_a_run_directory_tells_its_settings_and_where_it_ran(written, folder):
     assert "starts 1" in page.text
     assert "batch size 8" in page.text
     assert "Dropout(0.3)" in page.text
+    assert "digests" not in page.text
 
 
 def test_a_broken_environment_is_left_out(written, folder):

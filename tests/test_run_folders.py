@@ -1,5 +1,6 @@
 """Run directories and folders of them, where histories are read."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -8,7 +9,8 @@ import pytest
 from small_models import X, Y, made
 
 import kerastrain as ktr
-from kerastrain._run_folders import labels_for, one_by_one
+from kerastrain._run_folders import labels_for, listed, one_by_one
+from kerastrain._run_lock import RunLock
 from kerastrain.records import as_history
 
 HISTORY = ktr.History.of({"loss": [0.9, 0.5]})
@@ -53,12 +55,48 @@ def test_a_folder_of_runs_is_several_sorted_by_name(tmp_path):
     for name in ("lr_0.2", "lr_0.1"):
         a_run(tmp_path, name)
     a_run(tmp_path / "deeper", "c")
+    a_run(tmp_path / "deeper" / "still", "d")
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     assert one_by_one([tmp_path], function="plot_history", argument="histories") == [
         tmp_path / "lr_0.1",
         tmp_path / "lr_0.2",
+        tmp_path / "deeper" / "c",
     ]
-    assert labels(ktr.plot_history(tmp_path))[:2] == ["lr_0.1", "lr_0.2"]
+    assert labels(ktr.plot_history(tmp_path))[:3] == ["lr_0.1", "lr_0.2", "c"]
+
+
+@pytest.mark.parametrize("asked", ["", "rep"])
+def test_a_folder_of_repeats_is_one_choice(asked, tmp_path):
+    a_run(tmp_path, "alone")
+    runs = [a_run(tmp_path / "rep", f"seed-{seed}") for seed in (1, 2)]
+    (tmp_path / "rep" / "repeats.json").write_text("{}", encoding="utf-8")
+    found = listed([tmp_path / asked], function="compare_runs", argument="runs")
+    assert [(one.source.name, len(one.runs)) for one in found] == (
+        [("rep", 2)] if asked else [("alone", 1), ("rep", 2)]
+    )
+    assert found[-1].runs == runs
+
+
+def test_a_run_that_somebody_trains_is_running_and_not_broken_off(tmp_path):
+    broken_off = dataclasses.replace(HISTORY, stop_reason="interrupted", stopped_epoch=1)
+    run = a_run(tmp_path, "a", broken_off)
+    assert as_history(run, function="report") == broken_off
+    with RunLock(run):
+        running = as_history(run, function="report")
+        assert (running.stop_reason, running.stopped_epoch) == ("running", None)
+        assert as_history(a_run(tmp_path, "b"), function="report") == HISTORY
+    assert as_history(run, function="report") == broken_off
+
+
+def test_in_a_folder_a_run_that_cannot_be_read_is_warned_of_and_left_out(tmp_path):
+    for name in "abc":
+        a_run(tmp_path, name)
+    (tmp_path / "b" / "history.json").write_text("{", encoding="utf-8")
+    why = "'b' can't be read: not JSON: Expecting property name"
+    with pytest.warns(UserWarning, match=why) as warned:
+        axes = ktr.plot_history(tmp_path)
+    assert labels(axes)[:2] == ["a", "c"]
+    assert warned[0].filename == __file__
 
 
 def test_in_a_folder_a_run_that_has_just_begun_waits_its_turn(tmp_path):

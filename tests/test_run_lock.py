@@ -16,7 +16,7 @@ import pytest
 from small_processes import small_process
 
 from kerastrain import _owners, _run_lock
-from kerastrain._run_lock import InUseError, RunLock
+from kerastrain._run_lock import InUseError, RunLock, is_in_use
 
 NEVER = 10_000.0  # s
 QUICK = {"beat_seconds": 0.05, "patience_seconds": 0.3}
@@ -118,6 +118,19 @@ def test_the_file_says_who_has_the_run(tmp_path):
     assert (fields["host"], fields["boot"]) == (platform.node(), _owners.boot())
     assert fields["since"][:10] in (f"{now:%Y-%m-%d}", f"{now - datetime.timedelta(1):%Y-%m-%d}")
     assert (fields["beat_seconds"], fields["counter"]) == (10.0, 0)
+
+
+def test_at_a_glance_a_run_is_in_use_while_somebody_has_it_or_may_have_it(tmp_path):
+    assert not is_in_use(tmp_path)
+    assert not is_in_use(tmp_path / "nowhere")
+    with RunLock(tmp_path):
+        assert is_in_use(tmp_path)
+    assert not is_in_use(tmp_path)
+    a_note(tmp_path, age=5.0)
+    assert is_in_use(tmp_path)
+    a_note(tmp_path, age=500.0)
+    assert not is_in_use(tmp_path)
+    assert names(tmp_path) == ["lock.json"]
 
 
 def test_a_second_fit_of_this_process_is_refused(tmp_path):

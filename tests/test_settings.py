@@ -24,7 +24,9 @@ def classifier(units=4):
 
 
 def settings(model, *data, **arguments):
-    return ktr.fit(model, *data, **QUIET | arguments).settings
+    """What is noted, but for the digests, which have their own tests."""
+    noted = ktr.fit(model, *data, **QUIET | arguments).settings
+    return {name: value for name, value in noted.items() if name != "digests"}
 
 
 # What stands in them.
@@ -43,8 +45,9 @@ def test_a_plain_run_notes_its_model_its_optimizer_and_its_rows():
     }
 
 
-def test_what_was_told_otherwise_than_by_default_is_noted_and_nothing_else():
+def test_what_was_told_otherwise_than_by_default_is_noted_and_nothing_else(tmp_path):
     plain = settings(made(), X, Y)
+    writer = keras.callbacks.CSVLogger(tmp_path / "log.csv")
     told = settings(
         made(optimizer=keras.optimizers.SGD(0.5, momentum=0.9)),
         *(X, Y),
@@ -53,7 +56,11 @@ def test_what_was_told_otherwise_than_by_default_is_noted_and_nothing_else():
         patience=3,
         shuffle=False,
         restore_best=True,
-        callbacks=[keras.callbacks.ReduceLROnPlateau(patience=2), keras.callbacks.TerminateOnNaN()],
+        callbacks=[
+            keras.callbacks.ReduceLROnPlateau(patience=2),
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate),
+            *(keras.callbacks.TerminateOnNaN(), writer),
+        ],
     )
     assert {name: value for name, value in told.items() if value != plain.get(name)} == {
         "optimizer.learning_rate": 0.5,
@@ -64,7 +71,7 @@ def test_what_was_told_otherwise_than_by_default_is_noted_and_nothing_else():
         "sample_weight": True,
         "patience": 3,
         "shuffle": False,
-        "callbacks": "ReduceLROnPlateau(patience=2)",
+        "callbacks": "ReduceLROnPlateau(patience=2), LearningRateScheduler",
     }
 
 
