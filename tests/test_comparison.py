@@ -323,10 +323,10 @@ def test_in_a_folder_a_run_that_cannot_be_read_is_named_and_left_out(tmp_path):
         "'a' can't be read: not JSON: Expecting ':' delimiter: line 1 column 10 (char 9).",
         "'b' can't be read: No such file or directory.",
     ]
-    with pytest.raises(ValueError, match=r"^`compare_runs`: `runs` must be a readable file"):
+    with pytest.raises(ValueError, match=r"^`compare_runs`: `runs` must be a run directory, or"):
         compare_runs(tmp_path / "a", tmp_path / "c")
     shutil.rmtree(tmp_path / "c")
-    with pytest.raises(ValueError, match=r"^`compare_runs`: `runs` must be a readable file"):
+    with pytest.raises(ValueError, match=r"^`compare_runs`: `runs` must be a run directory, or"):
         compare_runs(tmp_path)
 
 

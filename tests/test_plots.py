@@ -529,6 +529,6 @@ def test_what_is_no_history_is_refused():
     with pytest.raises(TypeError) as caught:
         plot_history([STOPPED])
     assert str(caught.value) == (
-        "`plot_history`: `histories` must be a History, Keras's History, a dict of lists of "
-        f"numbers or a path to a saved one. Received: [{STOPPED!r}]."
+        "`plot_history`: `histories` must be given one by one, not in a list. "
+        f"Received: [{STOPPED!r}]."
     )

@@ -151,7 +151,7 @@ def test_of_a_folder_what_cannot_be_read_is_named(written, tmp_path):
     assert sentence in written(tmp_path).text
     (tmp_path / "c" / "history.json").unlink()
     assert sentence in written(tmp_path).text
-    with pytest.raises(ValueError, match=r"^`report`: `runs` must be a readable file of"):
+    with pytest.raises(ValueError, match=r"^`report`: `runs` must be a run directory, or"):
         written(tmp_path / "b")
 
 

@@ -38,6 +38,7 @@ def test_what_was_passed_itself_has_to_be_readable(tmp_path):
     with pytest.raises(ValueError, match="runs") as error:
         read(RUN, tmp_path / "nowhere.json")
     assert str(error.value) == (
-        "`report`: `runs` must be a readable file of History.save (JSON) or CSVLogger (CSV). "
-        f"Received: path='{tmp_path / 'nowhere.json'}' (No such file or directory)."
+        "`report`: `runs` must be a run directory, or a file of History.save (JSON) or "
+        f"CSVLogger (CSV). Received: path='{tmp_path / 'nowhere.json'}' "
+        "(No such file or directory)."
     )
