@@ -21,9 +21,7 @@ PLAIN_LOSSES: Mapping[str, str] = {
 """The losses that a constant answer is known for, and the metrics that measure them alone."""
 
 
-def chance_of(
-    loss: Loss | None, y: object, weights: np.ndarray | None = None
-) -> dict[str, float]:
+def chance_of(loss: Loss | None, y: object, weights: np.ndarray | None = None) -> dict[str, float]:
     """Returns the loss of the answer that is best for all rows alike, and the accuracy of classes.
 
     That is the mean for the squared error, the median for the absolute error, and the classes'
@@ -97,7 +95,9 @@ def _medians(numbers: np.ndarray, weights: np.ndarray) -> np.ndarray:
     order = np.argsort(numbers, axis=0)
     below = np.cumsum(weights[order], axis=0)
     places = (below < weights.sum() / 2).sum(axis=0)
-    return np.asarray([column[rows[at]] for column, rows, at in zip(numbers.T, order.T, places, strict=True)])
+    return np.asarray(
+        [column[rows[at]] for column, rows, at in zip(numbers.T, order.T, places, strict=True)]
+    )
 
 
 def _of_classes(masses: np.ndarray, shares: np.ndarray, labels: np.ndarray) -> dict[str, float]:

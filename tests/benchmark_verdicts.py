@@ -256,7 +256,7 @@ RECIPES = {
 
 LONGER = {"4 to 11 epochs": 3}
 """The recipes whose answer is told by going on, and to how many times the epochs."""
-SHORT_OF, NEAR = 0.03, 0.01
+SHORT_OF, NEAR = 0.02, 0.01
 """Parts of chance's loss by which going on improves a run that was too short, and one at its end.
 """
 
@@ -264,7 +264,7 @@ SHORT_OF, NEAR = 0.03, 0.01
 def accepted_of(run):
     """Returns the verdicts that are right for a run.
 
-    Where going on for twice the epochs lowered validation's best by more than 3 % of chance's loss,
+    Where going on for twice the epochs lowered validation's best by more than 2 % of chance's loss,
     a run was too short, and all else is wrong. Where it was 1 % or less, it was at its end: level,
     or beyond its best, which may be called overfitting. In between either may be said.
     """
@@ -351,7 +351,10 @@ def make(folder, part):
         with gzip.open(path_of(folder, part), "at", encoding="utf-8") as file:
             file.write(line + "\n")
         took = time.perf_counter() - start
-        print(f"{data}, {recipe}, {seed}: {len(run['history']['epoch'])} epochs, {took:.1f} s", flush=True)
+        print(
+            f"{data}, {recipe}, {seed}: {len(run['history']['epoch'])} epochs, {took:.1f} s",
+            flush=True,
+        )
 
 
 def embed(folder):
@@ -364,7 +367,11 @@ def embed(folder):
     path = pathlib.Path(kerastrain.embedded.__path__[0]) / "known_runs.jsonl.gz"
     with gzip.open(path_of(folder, "final"), "rt", encoding="utf-8") as file:
         runs = [json.loads(line) for line in file]
-    lines = [json.dumps(run | {"accepted": RECIPES[run["recipe"]].accepted}) for run in runs]
+    known = [run | {"accepted": accepted_of(run)} for run in load(folder, "final")]
+    lines = [
+        json.dumps(run | {"accepted": one["accepted"]})
+        for run, one in zip(runs, known, strict=True)
+    ]
     with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
@@ -372,7 +379,7 @@ def embed(folder):
 def judge(runs):
     """Returns `(run, verdict, whether that is right)` for each run."""
     said = [(run, ktr.diagnose(run["history"]).verdict) for run in runs]
-    return [(run, verdict, verdict in RECIPES[run["recipe"]].accepted) for run, verdict in said]
+    return [(run, verdict, verdict in accepted_of(run)) for run, verdict in said]
 
 
 def confusion(runs):
