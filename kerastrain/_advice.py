@@ -53,10 +53,10 @@ def _overfitted(facts: Facts, history: History) -> str:
     since = f"{name} was at its best in epoch {best}, with {value}, and has {_worsened(facts)} by "
     since += f"{_rise(facts)} since"
     end = _training_end(facts, history)
-    if facts.training_fell < -2:
+    if facts.training_since == "rose":
         too = f"{facts.curves.measure} has {_worsened(facts)} too, from {training} to {end}"
         return f"{since}; {too}, but less."
-    if facts.training_fell < 2:
+    if facts.training_since == "stayed":
         stayed = f"{facts.curves.measure} stayed at {end}"
         return f"{since}, while {stayed}: further epochs only made it worse on other rows."
     return (

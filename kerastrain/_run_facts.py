@@ -8,7 +8,7 @@ import numpy as np
 from kerastrain._curves import MOST_LEVEL, Column, Curve, Curves, Trend
 from kerastrain.records import History
 
-_CERTAIN = 3  # Standard errors from which a rise is one.
+_CERTAIN = 3  # Standard errors from which a rise, or a fall, is one.
 _RISEN = 0.05, 0.01  # The least rise to count, of the best cost and of the scale.
 _KNOWS_NOTHING = 0.05  # Of the way from a constant answer to a perfect one.
 _FEW_EPOCHS = 5
@@ -112,16 +112,18 @@ class Facts:
         return not self.stopped and self.rise > max(_CERTAIN * self.rise_error, least)
 
     @property
-    def training_fell(self) -> float:
-        """How far training went on falling since validation was at its best, over its noise.
+    def training_since(self) -> str:
+        """What training did since validation was at its best: "fell", "stayed" or "rose"; or "".
 
-        It is below 0 where training rose, and infinite where nothing jitters.
+        It stayed where it is within three times its noise.
         """
         training = self.curves.training
         if training is None:
-            return math.nan
+            return ""
         fell = training.at(self.best) - training.end
-        return fell / training.noise if training.noise else math.copysign(math.inf, fell)
+        if abs(fell) <= _CERTAIN * training.noise:
+            return "stayed"
+        return "fell" if fell > 0 else "rose"
 
     @property
     def is_short(self) -> bool:

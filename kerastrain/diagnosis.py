@@ -31,8 +31,7 @@ VERDICTS = (
 _APART = 0.2  # A gap of so much of the scale is one, however low validation is.
 _APART_AND_FAR = 0.1, 2.0  # And so is one of less, where validation is so many times training.
 _LEFT_BEHIND = 0.03  # A gap from which training may be said to have left validation behind.
-_STANDS = -2  # What training fell since, over its noise, from which it hasn't got worse itself.
-_LITTLE = 0.25  # Of the way from a constant answer to a perfect one: no good fit.
+_LITTLE = 0.35  # Of the way from a constant answer to a perfect one: no good fit.
 _KNOWS_LITTLE = 0.5  # The same, where training is no better.
 _KNOWS_LESS = 0.25  # The same by an accuracy whose chance isn't known,
 _HARDLY_FELL = 0.1  # and by how far the loss fell from its first epoch.
@@ -191,7 +190,7 @@ def _is_apart(gap: float, times: float) -> bool:
 
 def _leaves_behind(facts: Facts) -> bool:
     """Whether training hasn't got worse itself since validation was at its best, and is ahead."""
-    return facts.training_fell > _STANDS and not facts.end_gap <= _LEFT_BEHIND
+    return facts.training_since != "rose" and not facts.end_gap <= _LEFT_BEHIND
 
 
 def _is_wild(facts: Facts) -> bool:
