@@ -4,7 +4,7 @@
     KERASTRAIN_DATA=... python tests/benchmark_verdicts.py make runs/ --part final
     python tests/benchmark_verdicts.py judge runs/ --part final [--wrong]
 
-The first two train some 400 small networks, a few seconds each, and keep their histories in
+The first two train some 450 small networks, a few seconds each, and keep their histories in
 `runs/develop.jsonl.gz` and `runs/final.jsonl.gz`; what is there already isn't made again. The last
 judges the histories, which needs no training, and prints the confusion matrix. The thresholds of
 `diagnose` were chosen, and the recipes settled, on the part "develop"; the part "final", made and
@@ -382,29 +382,26 @@ def judge(runs):
     return [(run, verdict, verdict in accepted_of(run)) for run, verdict in said]
 
 
-def confusion(runs):
-    """Returns how many runs of each recipe got each verdict: `{recipe: {verdict: count}}`."""
-    counts = {recipe: dict.fromkeys(VERDICTS, 0) for recipe in RECIPES}
-    for run, verdict, _ in judge(runs):
-        counts[run["recipe"]][verdict] += 1
-    return counts
+def table(judged):
+    """Returns how many runs of each recipe got each verdict, as text.
 
-
-def table(counts):
-    """Returns the confusion matrix as text; the verdicts that are right stand in brackets."""
+    The verdicts that are right stand in brackets; those that are so for some runs of a recipe only
+    are counted by run.
+    """
     cells = [["", *VERDICTS, "right"]]
-    for recipe, row in counts.items():
-        accepted = RECIPES[recipe].accepted
-        marked = [f"[{row[v]}]" if v in accepted else str(row[v] or ".") for v in VERDICTS]
-        right, every = sum(row[v] for v in accepted), sum(row.values())
-        cells.append([recipe, *marked, f"{right} of {every}"])
+    for recipe, known in RECIPES.items():
+        rows = [(verdict, right) for run, verdict, right in judged if run["recipe"] == recipe]
+        counts = {v: sum(verdict == v for verdict, _ in rows) for v in VERDICTS}
+        shown = {v: f"[{n}]" if v in known.accepted else str(n or ".") for v, n in counts.items()}
+        marked = [shown[v] for v in VERDICTS]
+        cells.append([recipe, *marked, f"{sum(right for _, right in rows)} of {len(rows)}"])
     return text_table(cells)
 
 
 def report(runs, *, wrong):
     """Prints the confusion matrix, the share that is right, and how it is by data set."""
     judged = judge(runs)
-    print(table(confusion(runs)))
+    print(table(judged))
     right = sum(is_right for *_, is_right in judged)
     print(f"{right} of {len(judged)} right: {right / len(judged):.1%}")
     for data in sorted({run["data"] for run in runs}):

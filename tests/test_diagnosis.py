@@ -129,7 +129,7 @@ def test_a_rise_beside_level_training_is_overfitting_and_told_so():
     found = diagnose(run(loss, val, {"loss": 1.0}))
     assert found.verdict == "overfitting"
     assert "and has risen by 0.0" in found.summary
-    assert "since, while loss stayed at 0.3" in found.summary
+    assert "since, while loss stayed at 0.298: further epochs only made it worse" in found.summary
     assert "by heart" not in found.summary
 
 
