@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kerastrain._curves import high_is_good
+from kerastrain._curves import Curve
+from kerastrain._percents import percent
 from kerastrain._run_facts import Facts
+from kerastrain.monitors import rises
 from kerastrain.records import History
 
-_KNOWS_NOTHING = 0.05
 _HIGH_FOR_ADAM = 0.03  # Ten times the rate at which Adam and its kin train most networks.
 _LOOK_FIRST = (
     "See whether there is anything to learn: ktr.check(model, x, y, deep=True) looks at labels, "
@@ -33,23 +34,34 @@ def _good(facts: Facts, history: History) -> str:
     value, training = _at(facts, history, facts.row), _training_at(facts, history, facts.row)
     best = _epoch(history, facts.row)
     beside = f", beside {training} in training" if training else ""
-    return f"{_name(facts)} has levelled off, at {value} in epoch {best}{beside}."
+    if not facts.has_risen:
+        return f"{_name(facts)} has levelled off, at {value} in epoch {best}{beside}."
+    return (
+        f"{_name(facts)} was at its best in epoch {best}, with {value}{beside}, and has "
+        f"{_worsened(facts)} by {_rise(facts)} since{_together(facts, history)}."
+    )
 
 
 def _overfitted(facts: Facts, history: History) -> str:
     name, value, best = _name(facts), _at(facts, history, facts.row), _epoch(history, facts.row)
     training = _training_at(facts, history, facts.row)
-    risen = facts.rise > 3 * facts.rise_error and facts.rise > 0 and not facts.stopped
-    if not risen:
+    if not facts.has_risen:
         return (
             f"{name} is {value} in the best epoch, {best}, and {facts.curves.measure} {training}: "
             "the model has learnt its training rows better than what they have in common."
         )
-    error = f" ± {facts.rise_error:.2g}" if facts.rise_error else ""
+    since = f"{name} was at its best in epoch {best}, with {value}, and has {_worsened(facts)} by "
+    since += f"{_rise(facts)} since"
+    end = _training_end(facts, history)
+    if facts.training_since == "rose":
+        too = f"{facts.curves.measure} has {_worsened(facts)} too, from {training} to {end}"
+        return f"{since}; {too}, but less."
+    if facts.training_since == "stayed":
+        stayed = f"{facts.curves.measure} stayed at {end}"
+        return f"{since}, while {stayed}: further epochs only made it worse on other rows."
     return (
-        f"{name} was at its best in epoch {best}, with {value}, and has {_worsened(facts)} by "
-        f"{facts.rise:.3g}{error} since, while {facts.curves.measure} went on from {training} to "
-        f"{_shown(facts, facts.end)}: from then on the model learnt its training rows by heart."
+        f"{since}, while {facts.curves.measure} went on from {training} to {end}: from then on the "
+        "model learnt its training rows by heart."
     )
 
 
@@ -79,27 +91,37 @@ def _diverged(facts: Facts, history: History) -> str:
         last = _epoch(history, int(curve.rows[-1]))
         return f"{measure} was lost to NaN or infinity; epoch {last} was the last with a number."
     name = measure if facts.curves.training else _name(facts)
-    low, end = _shown(facts, float(curve.costs.min())), _shown(facts, curve.end)
-    best = _epoch(history, int(curve.rows[np.argmin(curve.costs)]))
+    row = int(curve.rows[np.argmin(curve.costs)])
+    low, best = f"{history.history[name][row]:.3g}", _epoch(history, row)
+    end = _end_of(history.history[name], curve)
+    if best == _epoch(history, int(curve.rows[-1])):
+        return f"{name} ended at {end}, its best, which is worse than a constant answer."
     return f"{name} ended at {end}, after {low} in epoch {best}, and doesn't come back."
 
 
 def _unstable(facts: Facts, history: History) -> str:
     return (
         f"{_name(facts)} leaps up and down by {facts.judged.jitter:.2g} from epoch to epoch, "
-        f"{_percent(facts.judged.jitter / facts.curves.scale)} of all there is to learn."
+        f"{percent(facts.judged.jitter / facts.curves.scale)} of all there is to learn."
     )
 
 
 def _too_short(facts: Facts, history: History) -> str:
-    count = len(facts.judged.costs)
-    if count >= 3 and not facts.validated and facts.epochs >= 5:
+    count, at = len(facts.judged.costs), _at(facts, history, facts.row)
+    if facts.is_short or count < 3:
+        epochs = "One epoch is" if count == 1 else f"{count} epochs are"
+        return f"{epochs} no course yet: {_name(facts)} is {at}."
+    if facts.is_open:
+        trend, sign = facts.trend, -1 if _turned(facts) else 1
         return (
-            f"{facts.curves.measure} has levelled off, at {_at(facts, history, facts.row)}, but "
-            "there was no validation: whether that holds for other rows, nothing tells."
+            f"{_name(facts)} is {at} at its best, and changed by {sign * trend.slope:.2g} ± "
+            f"{trend.error:.1g} an epoch over the last {trend.epochs}: that doesn't tell whether "
+            "it has levelled off."
         )
-    epochs = "One epoch is" if count == 1 else f"{count} epochs are"
-    return f"{epochs} no course yet: {_name(facts)} is {_at(facts, history, facts.row)}."
+    return (
+        f"{facts.curves.measure} has levelled off, at {at}, but there was no validation: whether "
+        "that holds for other rows, nothing tells."
+    )
 
 
 _SUMMARIES: dict[str, Callable[[Facts, History], str]] = {
@@ -123,25 +145,25 @@ def _what_it_knows(verdict: str, facts: Facts) -> str:
     if not facts.curves.chance > 0:
         return ""
     chance, share = _shown(facts, facts.curves.chance), facts.share
-    if share < _KNOWS_NOTHING:
+    if facts.knows_nothing:
         when = "Even at its best it knew" if verdict == "overfitting" else "It knows"
         return f" {when} no more than a constant answer, which gives {chance}."
     when = "At its best it had" if verdict in ("overfitting", "diverged") else "It has"
-    return f" {when} come {_percent(share)} of the way from a constant answer to a perfect one."
+    return f" {when} come {percent(share)} of the way from a constant answer to a perfect one."
 
 
 def _keep(history: History, facts: Facts | None) -> list[str]:
     advice = [
         "Keep this model, and look once at rows it has never seen: model.evaluate(*data.test)."
     ]
-    if facts is not None and facts.share > 0.9:
+    if facts is None or facts.share > 0.9:
         return advice
-    if facts is not None and facts.gap > 0.03:
+    if facts.gap > 0.03:
         advice.append(
             "For a little more, close what is left of the gap: a_layer=keras.layers.Dropout(0.3), "
             "or more training rows."
         )
-    else:
+    elif not facts.curves.guessed and facts.training > 0:
         advice.append(
             "For more, a larger model has room: training is as far from perfect as validation."
         )
@@ -150,7 +172,7 @@ def _keep(history: History, facts: Facts | None) -> list[str]:
 
 def _regularise(history: History, facts: Facts | None) -> list[str]:
     assert facts is not None, "Overfitting shows on curves."
-    if facts.share < _KNOWS_NOTHING and not facts.curves.guessed:
+    if facts.knows_nothing:
         return [
             *_LOOK_FIRST,
             f"Look at the order of the labels: nothing of the {facts.curves.measure} that training "
@@ -178,7 +200,7 @@ def _regularise(history: History, facts: Facts | None) -> list[str]:
 
 def _enlarge(history: History, facts: Facts | None) -> list[str]:
     assert facts is not None, "Underfitting shows on curves."
-    if facts.share < _KNOWS_NOTHING:
+    if facts.knows_nothing or facts.curves.guessed:
         return [
             *_LOOK_FIRST,
             "See at which rate the loss falls at all: ktr.lr_find(model, x, y).",
@@ -198,7 +220,7 @@ def _go_on(history: History, facts: Facts | None) -> list[str]:
     advice = [
         f"Go on: fit(epochs={2 * facts.epochs}, patience=5) stops when it has had enough.",
     ]
-    if facts.epochs >= 5 and facts.trend.slope * facts.epochs < -0.6 * facts.fallen:
+    if not facts.is_short and facts.trend.slope * facts.epochs < -0.6 * facts.fallen:
         now = f", above the {facts.rate:.2g} of now," if math.isfinite(facts.rate) else ""
         advice.append(
             f"It has hardly slowed down: a higher rate{now} may get there in fewer epochs; "
@@ -233,11 +255,14 @@ def _steady(history: History, facts: Facts | None) -> list[str]:
 
 
 def _wait(history: History, facts: Facts | None) -> list[str]:
-    if facts is not None and not facts.validated:
-        advice = ["Hold rows out: fit(validation_split=0.2), or validation_data=."]
-        few = facts.epochs < 5
-        return advice + (["Train longer: fit(epochs=20, patience=3)."] if few else [])
-    return ["Train longer: fit(epochs=20, patience=3) stops when validation stops improving."]
+    assert facts is not None, "Epochs that say little have said something."
+    epochs = max(20, 2 * facts.epochs)
+    if facts.validated:
+        longer = f"Train longer: fit(epochs={epochs}, patience=3) stops when validation stops"
+        return [f"{longer} improving."]
+    advice = ["Hold rows out: fit(validation_split=0.2), or validation_data=."]
+    goes_on = facts.is_short or facts.is_open
+    return advice + ([f"Train longer: fit(epochs={epochs}, patience=3)."] if goes_on else [])
 
 
 _ADVICE: dict[str, Callable[[History, Facts | None], list[str]]] = {
@@ -252,11 +277,22 @@ _ADVICE: dict[str, Callable[[History, Facts | None], list[str]]] = {
 
 
 def _turned(facts: Facts) -> bool:
-    return high_is_good(facts.curves.measure)
+    return rises(facts.curves.measure)
 
 
 def _worsened(facts: Facts) -> str:
     return "fallen" if _turned(facts) else "risen"
+
+
+def _rise(facts: Facts) -> str:
+    error = f" ± {facts.rise_error:.2g}" if facts.rise_error else ""
+    return f"{facts.rise:.3g}{error}"
+
+
+def _together(facts: Facts, history: History) -> str:
+    """Says what training did while validation got worse, where it did no better."""
+    training, end = _training_at(facts, history, facts.row), _training_end(facts, history)
+    return f"; {facts.curves.measure} went from {training} to {end}" if training else ""
 
 
 def _name(facts: Facts) -> str:
@@ -277,13 +313,19 @@ def _training_at(facts: Facts, history: History, row: int) -> str:
     return f"{column[row]:.3g}" if column is not None and facts.validated else ""
 
 
+def _training_end(facts: Facts, history: History) -> str:
+    curve = facts.curves.training
+    return _end_of(history.history[facts.curves.measure], curve) if curve else ""
+
+
+def _end_of(column: list[float], curve: Curve) -> str:
+    """Returns the level at which a curve ended, in the column's own units."""
+    return f"{float(np.median([column[row] for row in curve.rows[-curve.level :]])):.3g}"
+
+
 def _shown(facts: Facts, cost: float) -> str:
     """Returns a cost as the user's metric has it."""
     return f"{1 - cost if _turned(facts) else cost:.3g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
 
 
 def _rate(history: History, facts: Facts | None) -> float:

@@ -6,17 +6,26 @@ high as what it lacks of 1. Nothing here judges, which `diagnosis` does, and not
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 
+from kerastrain.monitors import rises
 from kerastrain.records import PER_EPOCH_FACTS, History
 
 Column: TypeAlias = np.ndarray
 
-_HIGH_IS_GOOD = ("acc", "auc", "precision", "recall", "f1", "fbeta", "r2", "iou", "similarity")
-_ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy")
-_MOST_LEVEL = 5  # The epochs at most whose median is where a curve ends.
+MOST_LEVEL = 5
+"""The epochs at most whose median is a curve's level at its end."""
+
+_ACCURACIES = (
+    *("accuracy", "acc", "binary_accuracy", "categorical_accuracy"),
+    "sparse_categorical_accuracy",
+)
+_R2 = ("r2", "r2_score")
+_SQUARES = ("mse", "mean_squared_error")
+_PLAIN = ("mse", "mae", "crossentropy")  # Chance's names where the loss has more in it.
 _LEAST_TREND, _MOST_TREND = 4, 500  # The epochs of a trend; else the last quarter of the run.
 _NEAR_CHANCE = 0.2  # Of 1 / classes: an accuracy so near it, epoch after epoch, knows nothing.
 _FIRST_EPOCH = 2.0  # Chance over the loss after an epoch, where that must tell it.
@@ -43,6 +52,11 @@ class Trend:
     def change(self) -> float:
         """How far the line went, and would go in as many epochs more."""
         return self.slope * self.epochs
+
+    @property
+    def most_fall(self) -> float:
+        """How far it may fall at the most in as many epochs more, by two standard errors."""
+        return -(self.slope - 2 * (1 + 2 / max(1, self.points - 2)) * self.error) * self.epochs
 
     @property
     def is_certain(self) -> bool:
@@ -93,9 +107,14 @@ class Curve:
         return float(lesser * math.sqrt(math.pi))
 
     @property
+    def level(self) -> int:
+        """How many of the last epochs make up the level at which it ends: fewer of a short run."""
+        return min(MOST_LEVEL, max(1, len(self.costs) // 3))
+
+    @property
     def end(self) -> float:
-        """The level at which it ends: the median of the last epochs, three of a short run."""
-        return float(np.median(self.costs[-min(_MOST_LEVEL, max(1, len(self.costs) // 3)) :]))
+        """The level at which it ends: the median of the last epochs."""
+        return float(np.median(self.costs[-self.level :]))
 
     def at(self, row: int) -> float:
         """The level about an epoch: the median of it and its neighbours."""
@@ -105,7 +124,20 @@ class Curve:
     @property
     def trend(self) -> Trend:
         """Where it is going at the end, by least squares."""
-        count = min(max(_LEAST_TREND, len(self.costs) // 4), _MOST_TREND, len(self.costs))
+        return self._trend_of(min(max(_LEAST_TREND, len(self.costs) // 4), _MOST_TREND))
+
+    @property
+    def most_fall(self) -> float:
+        """How far it may fall at the most, in as many epochs more as either trend reaches over.
+
+        The later half tells a level curve's better where it jitters, the last quarter that of one
+        that has come to rest.
+        """
+        half = self._trend_of(min(max(_LEAST_TREND, len(self.costs) // 2), _MOST_TREND))
+        return min(self.trend.most_fall, half.most_fall)
+
+    def _trend_of(self, count: int) -> Trend:
+        count = min(count, len(self.costs))
         x, y = self.rows[-count:].astype(float), self.costs[-count:]
         if count < 2:
             return Trend(0.0, math.inf, count, count)
@@ -126,11 +158,14 @@ class Curves:
         training: Its training curve; `None` if there is none.
         validation: Its validation curve; `None` if there is none.
         lost: Whether the numbers ended in NaN or infinity.
-        chance: The cost of the best constant answer; NaN where nothing tells.
+        chance: The cost of the best constant answer, on the judged rows; NaN where nothing tells.
         scale: The same, or where it isn't known a guess from the cost at the beginning.
         shares: By "" (training) and "val_", the part that is explained, by epochs: `1 - cost /
             chance`, or what the accuracy or R² says, if that is more.
         guessed: Whether `shares` are counted from the beginning, for want of anything better.
+        comparable: Whether training and validation are measured alike; a weighted loss isn't, where
+            nothing tells how the two go together.
+        indirect: Whether the cost is without the weights or penalties by which the steps went.
     """
 
     measure: str
@@ -141,6 +176,8 @@ class Curves:
     scale: float
     shares: dict[str, Column]
     guessed: bool
+    comparable: bool
+    indirect: bool
 
     @property
     def judged(self) -> Curve | None:
@@ -158,43 +195,80 @@ def curves_of(history: History) -> Curves | None:
     if measure is None:
         return None
     columns = {name: _costs(history, name) for name in (measure, f"val_{measure}")}
-    training, validation = (_curve(costs) for costs in columns.values())
     chances = _chances(history)
     chance = chances.get(measure, math.nan)
-    chance = 1 - chance if high_is_good(measure) else chance
+    chance = 1 - chance if rises(measure) else chance
+    is_weighted = measure == "loss" and _is_weighted(history) and columns["val_loss"] is not None
+    comparable = not is_weighted or _are_positive(chances, "loss", "val_loss")
+    if is_weighted and comparable:  # In validation's units, in which both are judged.
+        columns["loss"], chance = _reweighted(columns["loss"], chances), chances["val_loss"]
+    training, validation = (_curve(costs) for costs in columns.values())
+    scale = _scale(history, measure, training, validation, chance, chances)
+    lost = history.stop_reason == "nan" or any(map(_is_lost, columns.values()))
+    ways = {
+        prefix: _shares(history, prefix, columns[f"{prefix}{measure}"], chance, chances)
+        for prefix in ("", "val_")
+    }
+    guessed = not any(ways.values())
+    if guessed:
+        ways = _guessed_shares(columns, training, validation, alike=comparable)
+    unknown = [np.full(len(history), math.nan)]
+    shares = {prefix: np.asarray(np.fmax.reduce(each or unknown)) for prefix, each in ways.items()}
+    return Curves(
+        *(measure, training, validation, lost, chance, scale, shares, guessed),
+        comparable=comparable,
+        indirect=is_weighted or measure in _plain_in(history),
+    )
+
+
+def _is_weighted(history: History) -> bool:
+    return any(history.settings.get(name) for name in ("class_weight", "sample_weight"))
+
+
+def _are_positive(chances: dict[str, float], *names: str) -> bool:
+    return all(chances.get(name, 0.0) > 0 for name in names)
+
+
+def _reweighted(costs: Column | None, chances: dict[str, float]) -> Column | None:
+    """Returns a weighted loss as it would be of rows that count alike, as chance tells."""
+    return None if costs is None else costs * (chances["val_loss"] / chances["loss"])
+
+
+def _scale(
+    history: History,
+    measure: str,
+    training: Curve | None,
+    validation: Curve | None,
+    chance: float,
+    chances: dict[str, float],
+) -> float:
+    """Returns the cost of knowing nothing, or a guess of it."""
+    if chance > 0:
+        return chance
+    plain = next((chances[name] for name in _PLAIN if name in chances), 0.0)
+    if measure == "loss" and plain > 0:
+        return plain
     beginning = _beginning(training, validation)
     if "loss" in measure and _accuracy_in(history):
         beginning = max(beginning, math.log(2))  # Two classes' loss, the least that chance gives.
-    scale = chance if chance > 0 else _FIRST_EPOCH * beginning
-    if not scale > 0:  # Some losses are below 0.
-        spans = [float(np.ptp(curve.costs)) for curve in (training, validation) if curve]
-        scale = max(spans, default=0.0) or 1.0
-    shares = {
-        prefix: _shares(history, prefix, columns[f"{prefix}{measure}"], beginning, chances)
-        for prefix in ("", "val_")
-    }
-    lost = history.stop_reason == "nan" or any(map(_is_lost, columns.values()))
-    told = chance > 0 or _accuracy_in(history) or "r2" in history.history
-    return Curves(measure, training, validation, lost, chance, scale, shares, not told)
-
-
-def high_is_good(name: str) -> bool:
-    """Tells whether a metric should be high, as Keras does, by its name.
-
-    Example:
-        >>> high_is_good("val_accuracy"), high_is_good("val_loss")
-        (True, False)
-    """
-    return "loss" not in name and any(word in name.lower() for word in _HIGH_IS_GOOD)
+    if beginning > 0:
+        return _FIRST_EPOCH * beginning
+    spans = [float(np.ptp(curve.costs)) for curve in (training, validation) if curve]
+    return max(spans, default=0.0) or 1.0  # Some losses are below 0.
 
 
 def _measure_of(history: History) -> str | None:
     names = [name for name in history.history if name not in PER_EPOCH_FACTS]
     bare = list(dict.fromkeys(name.removeprefix("val_") for name in names))
-    preferred = ["loss", (history.monitor or "").removeprefix("val_"), *bare]
+    preferred = [*_plain_in(history), "loss", (history.monitor or "").removeprefix("val_"), *bare]
     there = [name for name in preferred if name in bare]
     validated = [name for name in there if f"val_{name}" in names]
     return next(iter(validated or there), None)
+
+
+def _plain_in(history: History) -> list[str]:
+    """Returns the metrics that stand for a loss that has penalties, of which `fit` tells chance."""
+    return [] if "loss" in history.chance else [n for n in _PLAIN if n in history.chance]
 
 
 def _costs(history: History, name: str) -> Column | None:
@@ -202,7 +276,7 @@ def _costs(history: History, name: str) -> Column | None:
     if column is None:
         return None
     values = np.array(column, dtype=float)
-    return 1 - values if high_is_good(name) else values
+    return 1 - values if rises(name) else values
 
 
 def _curve(costs: Column | None) -> Curve | None:
@@ -225,14 +299,15 @@ def _chances(history: History) -> dict[str, float]:
     """Returns what the history says of the best constant answer, or what its columns tell."""
     known = dict(history.chance)
     columns = {name: np.array(column, float) for name, column in history.history.items()}
-    if "loss" not in known and {"loss", "mse", "r2"} <= columns.keys():
+    r2, squares = _first_in(history, _R2), _first_in(history, _SQUARES)
+    if "loss" not in known and {"loss", r2, squares} <= columns.keys():
         with np.errstate(all="ignore"):
-            alike = np.nanmedian(np.abs(columns["loss"] / columns["mse"] - 1)) < 0.01
-            spread = float(np.nanmedian(columns["mse"] / (1 - columns["r2"])))
+            alike = np.nanmedian(np.abs(columns["loss"] / columns[squares] - 1)) < 0.01
+            spread = float(np.nanmedian(columns[squares] / (1 - columns[r2])))
         if alike and spread > 0:  # R² is 1 - mse / variance.
             known["loss"] = spread
     accuracy = _accuracy_in(history)
-    if accuracy and accuracy in columns and "accuracy" not in known:
+    if accuracy in columns and not {"accuracy", "val_loss"} & known.keys():
         known |= _chance_of_classes(columns, accuracy)
     if accuracy and "accuracy" in known:
         known[accuracy] = known["accuracy"]
@@ -258,9 +333,14 @@ def _chance_of_classes(columns: dict[str, Column], accuracy: str) -> dict[str, f
     return {"accuracy": 1 / count} if count <= 10 else {}
 
 
-def _accuracy_in(history: History) -> str | None:
+def _accuracy_in(history: History) -> str:
+    return _first_in(history, _ACCURACIES)
+
+
+def _first_in(history: History, names: Sequence[str]) -> str:
+    """Returns the first of the names that training or validation has a column of; else ""."""
     there = history.history.keys()
-    return next((name for name in _ACCURACIES if {name, f"val_{name}"} & there), None)
+    return next((name for name in names if {name, f"val_{name}"} & there), "")
 
 
 def _beginning(*curves: Curve | None) -> float:
@@ -269,26 +349,37 @@ def _beginning(*curves: Curve | None) -> float:
 
 
 def _shares(
-    history: History,
-    prefix: str,
-    costs: Column | None,
-    beginning: float,
-    chances: dict[str, float],
-) -> Column:
-    """Returns the part that is explained, by epochs, in the kindest of the ways to say it.
+    history: History, prefix: str, costs: Column | None, chance: float, chances: dict[str, float]
+) -> list[Column]:
+    """Returns the part that is explained, by epochs, in each of the ways to say it.
 
-    The beginning stands in for chance only where there is no other way, and an accuracy's is then
-    taken to be a half, which is the most.
+    Where nothing tells what chance gives, an accuracy's is taken to be a half, which is the most.
     """
     ways = []
-    accuracy = _accuracy_in(history)
-    if accuracy and f"{prefix}{accuracy}" in history.history:
-        chance = min(chances.get("accuracy", 0.5), 0.999)
-        values = np.array(history.history[f"{prefix}{accuracy}"], float)
-        ways.append((values - chance) / (1 - chance))
-    if f"{prefix}r2" in history.history:
-        ways.append(np.array(history.history[f"{prefix}r2"], float))
-    nothing = chances.get("loss", beginning)
-    if costs is not None and nothing > 0 and ("loss" in chances or not ways):
-        ways.append(1 - costs / nothing)
-    return np.asarray(np.fmax.reduce(ways or [np.full(len(history), math.nan)]))
+    accuracy, r2 = f"{prefix}{_accuracy_in(history)}", f"{prefix}{_first_in(history, _R2)}"
+    if accuracy in history.history and ("accuracy" in chances or not chance > 0):
+        by_chance = min(chances.get("accuracy", 0.5), 0.999)
+        values = np.array(history.history[accuracy], float)
+        ways.append((values - by_chance) / (1 - by_chance))
+    if r2 in history.history:
+        ways.append(np.array(history.history[r2], float))
+    if costs is not None and chance > 0:
+        ways.append(1 - costs / chance)
+    return ways
+
+
+def _guessed_shares(
+    columns: dict[str, Column | None],
+    training: Curve | None,
+    validation: Curve | None,
+    *,
+    alike: bool,
+) -> dict[str, list[Column]]:
+    """Returns the parts that are explained if nothing was at the beginning."""
+    guessed: dict[str, list[Column]] = {}
+    for (prefix, costs), own in zip(
+        zip(("", "val_"), columns.values(), strict=True), (training, validation), strict=True
+    ):
+        nothing = _beginning(training, validation) if alike else _beginning(own)
+        guessed[prefix] = [1 - costs / nothing] if costs is not None and nothing > 0 else []
+    return guessed

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain._chance import chance_of
+from kerastrain._chance import PLAIN_LOSSES, chance_of
 from kerastrain._checks import show
 from kerastrain._configurations import RATE, flat, plain
 from kerastrain._digests import decides, digests_of
@@ -22,9 +22,10 @@ from kerastrain._following import schedule_of
 from kerastrain._optimizers import as_given, inner_of, variable_rate_of
 from kerastrain._record_files import to_json
 from kerastrain.architecture import layers_of
+from kerastrain.data import with_class_weight
 from kerastrain.records import DIGESTS
 from kerastrain.sources import Source
-from kerastrain.tasks import compiled_loss
+from kerastrain.tasks import class_of_each_row, compiled_loss
 
 _SIZES = (
     *("units", "filters", "input_dim", "output_dim", "num_heads", "key_dim", "kernel_size"),
@@ -97,24 +98,57 @@ def settings_of(
     return json.loads(json.dumps(to_json(there)))  # type: ignore[no-any-return]
 
 
-def chance_in(model: keras.Model, source: Source, *, is_weighted: bool) -> dict[str, float]:
+def chance_in(
+    model: keras.Model, source: Source, *, class_weight: Mapping[int, float] | None
+) -> dict[str, float]:
     """Returns what the best constant answer would measure on a run's training rows.
 
-    The loss is left out where it isn't that of the rows alone.
+    The loss is left out where it isn't that of the rows alone; where it has penalties, the metric
+    that is without them has its place.
 
     Args:
         model: The compiled model.
         source: The run's data.
-        is_weighted: Whether the rows count by their classes.
+        class_weight: How much the rows of each class count.
     """
     y, positions = source.parts.get("y"), source.positions
     if positions is None or not isinstance(y, np.ndarray):
         return {}
-    chance = chance_of(compiled_loss(model), y if len(positions) == len(y) else y[positions])
-    is_weighted = is_weighted or source.parts.get("sample_weight") is not None
-    if is_weighted or any(name.startswith("loss.") for name in _loss_entries(model)):
+    loss, weights = compiled_loss(model), _weights_in(model, source, class_weight)
+    if weights is not None and (_is_penalised(model) or _validates_weighted(source)):
+        return {}
+    chosen = slice(None) if len(positions) == len(y) else positions
+    chance = chance_of(loss, y[chosen], None if weights is None else weights[chosen])
+    if any(name.startswith("loss.") for name in _loss_entries(model)):
         chance.pop("loss", None)
+        chance.pop("val_loss", None)
+    elif loss is not None and "loss" in chance and _is_penalised(model):
+        chance[PLAIN_LOSSES[loss.name]] = chance.pop("loss")
     return chance
+
+
+def _weights_in(
+    model: keras.Model, source: Source, class_weight: Mapping[int, float] | None
+) -> np.ndarray | None:
+    """Returns how much each row counts in training; `None` where all count alike."""
+    rows = source.rows
+    if rows is None or (class_weight is None and rows.weight is None):
+        return None
+    return with_class_weight(rows, class_weight, class_of_each_row(model, rows.y)).weight
+
+
+def _validates_weighted(source: Source) -> bool:
+    """Whether validation rows have weights, given, or as a part of the training's."""
+    given = source.parts.get("validation_data[2]") is not None
+    is_split = source.held_out_count is not None and "validation_data[0]" not in source.parts
+    return given or (is_split and source.parts.get("sample_weight") is not None)
+
+
+def _is_penalised(model: keras.Model) -> bool:
+    """Whether the loss holds more than what the rows cost, such as penalties on the weights."""
+    parts = ("kernel", "bias", "activity", "embeddings", "recurrent")
+    held = [getattr(layer, f"{p}_regularizer", None) for layer in layers_of(model) for p in parts]
+    return any(one is not None for one in held) or bool(model.losses)
 
 
 def model_in_a_line(model: keras.Model) -> str:

@@ -19,6 +19,7 @@ from kerastrain._checks import invalid, one_of
 from kerastrain._curves import Curve, curves_of
 from kerastrain._run_facts import Facts, facts_of
 from kerastrain._tables import html_table
+from kerastrain.monitors import rises
 from kerastrain.records import History, as_history
 
 VERDICTS = (
@@ -27,13 +28,11 @@ VERDICTS = (
 )
 """What `diagnose` says of a run."""
 
-_CERTAIN = 3  # Standard errors from which a rise is one.
-_RISEN = 0.05, 0.01  # The least rise to count, of the best cost and of the scale.
 _APART = 0.2  # A gap of so much of the scale is one, however low validation is.
 _APART_AND_FAR = 0.1, 2.0  # And so is one of less, where validation is so many times training.
 _LEFT_BEHIND = 0.03  # A gap from which training may be said to have left validation behind.
-_KNOWS_NOTHING = 0.05  # Of the way from a constant answer to a perfect one.
-_KNOWS_LITTLE = 0.5
+_LITTLE = 0.35  # Of the way from a constant answer to a perfect one: no good fit.
+_KNOWS_LITTLE = 0.5  # The same, where training is no better.
 _KNOWS_LESS = 0.25  # The same by an accuracy whose chance isn't known,
 _HARDLY_FELL = 0.1  # and by how far the loss fell from its first epoch.
 _ABOVE_CHANCE = 1.02  # Who knows nothing and is even worse was thrown about, not at rest.
@@ -44,8 +43,6 @@ _GUESSED_LEAPS = 0.03  # The same of training, and where the scale is a guess.
 _WILD = 0.05
 _GAINS = 0.01, 0.03  # What further epochs must promise, of the scale and of the fall so far.
 _FALLS = 0.0002, 0.1  # The same of a fall that is slow but hasn't slowed down.
-_OUT_OF_RATE = 0.02  # Of the highest rate: a schedule that is at its end.
-_FEW_EPOCHS = 5
 _WIDTH = 100
 
 
@@ -85,14 +82,14 @@ class Diagnosis:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """The same for a notebook, with the evidence in a table."""
+        """The same for a notebook, with the evidence in a table that unfolds."""
         advice = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.advice)
-        names = list(self.evidence)
-        cells = [names, [_number(self.evidence[name]) for name in names]]
+        rows = [[name, _number(value)] for name, value in self.evidence.items()]
+        table = html_table([["evidence", ""], *rows])
         return (
             f"<p><b>{self.verdict}</b>: {html.escape(self.summary)}</p>"
             + (f"<ul>{advice}</ul>" if advice else "")
-            + (html_table(cells) if names else "")
+            + (f"<details><summary>evidence</summary>{table}</details>" if rows else "")
         )
 
 
@@ -108,12 +105,13 @@ def diagnose(history: Any) -> Diagnosis:
     | verdict | what it means |
     |---|---|
     | good fit | validation has levelled off, near training and far from chance |
-    | overfitting | validation rises while training falls, or is far above it |
+    | overfitting | validation rises while training doesn't, or is far above it |
     | underfitting | level, and little or nothing learnt, of the training rows either |
     | still improving | validation still falls: more epochs, or a higher rate |
     | diverged | NaN, a loss that explodes, or that is thrown about above chance |
     | unstable | the loss leaps up and down |
-    | too short to say | too few epochs, or no validation where only that would tell |
+    | too short to say | too few epochs, or too much noise, to tell a level from a fall; or no |
+    | | validation where only that would tell |
 
     Args:
         history: Our `History`, Keras's `History`, a dict of lists, or a path to a JSON file of
@@ -166,42 +164,33 @@ def _is_no_course(facts: Facts) -> bool:
 
 def _is_thrown_out(facts: Facts) -> bool:
     """Thrown back by half of all there is to learn, or about above what a constant would give."""
-    end, scale = _training_end(facts), facts.curves.scale
-    if end - min(facts.low, facts.judged.costs.min()) > _THROWN_BACK * scale and not _falls(facts):
-        return not _learns_by_heart(facts)
-    above = end > _ABOVE_CHANCE * facts.curves.chance
-    learnt = facts.most_share >= _KNOWS_NOTHING or facts.curves.guessed or _falls(facts)
+    scale = facts.curves.scale
+    if facts.end - facts.low > _THROWN_BACK * scale and not _falls(facts):
+        return True
+    above = facts.end > _ABOVE_CHANCE * facts.curves.chance
+    learnt = facts.ever_learnt or _falls(facts)
     return not learnt and (above or _leaps(facts, _NOT_AT_REST))
 
 
 def _is_overfitted(facts: Facts) -> bool:
     if not facts.validated or math.isnan(facts.training):
         return False
-    if _is_apart(facts.gap, facts.cost, facts.training):
+    if _is_apart(facts.gap, facts.times):
         return True
     if facts.stopped:
         return False
-    ends_apart = _is_apart(facts.end_gap, facts.judged.end, facts.end)
-    return ends_apart or (_has_risen(facts) and _learns_by_heart(facts))
+    ends_apart = _is_apart(facts.end_gap, facts.end_times)
+    return ends_apart or (facts.has_risen and _leaves_behind(facts))
 
 
-def _is_apart(gap: float, cost: float, training: float) -> bool:
-    least, times = _APART_AND_FAR
-    return gap > _APART or (gap > least and cost > times * training)
+def _is_apart(gap: float, times: float) -> bool:
+    least, times_at_least = _APART_AND_FAR
+    return gap > _APART or (gap > least and times > times_at_least)
 
 
-def _has_risen(facts: Facts) -> bool:
-    of_best, of_scale = _RISEN
-    least = max(of_best * facts.cost, of_scale * facts.curves.scale)
-    return facts.rise > max(_CERTAIN * facts.rise_error, least)
-
-
-def _learns_by_heart(facts: Facts) -> bool:
-    """Whether training fell on since validation was at its best, and left it behind."""
-    training = facts.curves.training
-    if training is None or not facts.end_gap > _LEFT_BEHIND:
-        return False
-    return training.end < training.at(facts.best) - 2 * training.noise
+def _leaves_behind(facts: Facts) -> bool:
+    """Whether training hasn't got worse itself since validation was at its best, and is ahead."""
+    return facts.training_since != "rose" and not facts.end_gap <= _LEFT_BEHIND
 
 
 def _is_wild(facts: Facts) -> bool:
@@ -212,11 +201,14 @@ def _is_wild(facts: Facts) -> bool:
 def _leaps(facts: Facts, least: float = _LEAPS) -> bool:
     """Whether the judged curve leaps up and down by more than sound ones do.
 
-    Validation is asked where there is any: dropout alone makes training jitter.
+    Validation is asked where there is any: dropout alone makes training jitter. So do weights and
+    penalties a cost that is without them, as no step is held against it.
     """
     if not (facts.validated and facts.curves.chance > 0):
         least = max(least, _GUESSED_LEAPS)
-    return facts.epochs >= _FEW_EPOCHS and _jitters(facts.judged, facts, least)
+    if facts.curves.indirect:
+        least = _WILD
+    return not facts.is_short and _jitters(facts.judged, facts, least)
 
 
 def _jitters(curve: Curve | None, facts: Facts, least: float) -> bool:
@@ -224,9 +216,7 @@ def _jitters(curve: Curve | None, facts: Facts, least: float) -> bool:
 
 
 def _is_improving(facts: Facts) -> bool:
-    if facts.stopped or facts.rate_left < _OUT_OF_RATE:
-        return False
-    return _falls(facts)
+    return not facts.has_ended and _falls(facts)
 
 
 def _falls(facts: Facts) -> bool:
@@ -237,8 +227,8 @@ def _falls(facts: Facts) -> bool:
     return any(gain > a * scale and gain > b * facts.fallen for a, b in (_GAINS, _FALLS))
 
 
-def _is_too_short(facts: Facts) -> bool:
-    return facts.epochs < _FEW_EPOCHS and not facts.stopped
+def _is_open(facts: Facts) -> bool:
+    return facts.is_open
 
 
 def _is_underfitted(facts: Facts) -> bool:
@@ -246,6 +236,10 @@ def _is_underfitted(facts: Facts) -> bool:
     least = _KNOWS_LITTLE if facts.curves.chance > 0 else _KNOWS_LESS
     least = _HARDLY_FELL if facts.curves.guessed else least
     return max(shares, default=math.inf) < least
+
+
+def _knows_its_rows_only(facts: Facts) -> bool:
+    return facts.validated and not facts.curves.guessed and facts.share < _LITTLE
 
 
 def _is_unwatched(facts: Facts) -> bool:
@@ -264,15 +258,12 @@ _RULES: tuple[tuple[Callable[[Facts], bool], str], ...] = (
     (_is_overfitted, "overfitting"),
     (_leaps, "unstable"),
     (_is_improving, "still improving"),
-    (_is_too_short, "too short to say"),
+    (_is_open, "too short to say"),
     (_is_underfitted, "underfitting"),
+    (_knows_its_rows_only, "overfitting"),
     (_is_unwatched, "too short to say"),
     (_always, "good fit"),
 )
-
-
-def _training_end(facts: Facts) -> float:
-    return facts.judged.end if math.isnan(facts.end) else facts.end
 
 
 def _evidence(facts: Facts, history: History) -> dict[str, float]:
@@ -288,10 +279,10 @@ def _evidence(facts: Facts, history: History) -> dict[str, float]:
         "epochs": facts.epochs,
         "best_epoch": history.epoch[facts.row],
         **at,
-        "chance": history.chance.get(curves.measure, curves.chance),
+        "chance": round(1 - curves.chance, 12) if rises(curves.measure) else curves.chance,
         f"{prefix}share_explained": math.nan if curves.guessed else facts.share,
         "share_explained": math.nan if curves.guessed else facts.training_share,
-        "gap": facts.cost - facts.training if facts.validated else math.nan,
+        "gap": facts.cost - facts.training if math.isfinite(facts.end_gap) else math.nan,
         "noise": facts.judged.noise,
         "epochs_since_best": facts.since_best,
         "rise": facts.rise,

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from kerastrain._checks import invalid, one_of, show
+from kerastrain._percents import percent
 from kerastrain._record_files import SavedRecord, numbers_of
 from kerastrain._tables import html_table, text_table
 
@@ -42,10 +43,8 @@ class Confused:
 
     def __str__(self) -> str:
         rows = f"{self.count:,} row{'' if self.count == 1 else 's'}"
-        share = f"{100 * self.share:.2g}" if self.share < 0.995 else "100"
-        return (
-            f"{self.true!r} is taken for {self.predicted!r} in {rows}, {share} % of {self.true!r}."
-        )
+        share = percent(self.share)
+        return f"{self.true!r} is taken for {self.predicted!r} in {rows}, {share} of {self.true!r}."
 
 
 @dataclasses.dataclass(frozen=True)

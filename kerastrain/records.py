@@ -62,7 +62,9 @@ class History:
         settings: What was trained, and how: plain values by name, such as `parameters`,
             `batch_size` and `optimizer.learning_rate`. What two runs differ in stands here.
         chance: What measures would be of a model that gives all rows the same answer, the best
-            there is, on the training rows: `loss`, and `accuracy` of classes.
+            there is, on the training rows: `loss`, and `accuracy` of classes. Where rows have
+            weights, `val_loss` is what that answer gives without them; where the loss has
+            penalties, the metric that is without them has its place.
 
     Example:
         >>> history = History.of({"loss": [0.9, 0.5, 0.6], "val_loss": [0.8, 0.6, 0.7]})

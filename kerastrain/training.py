@@ -218,7 +218,7 @@ def fit(
             first_rate=kept.first_rate,
             arguments=_chosen(asked),
         )
-        account.chance = chance_in(model, source, is_weighted=class_weight is not None)
+        account.chance = chance_in(model, source, class_weight=class_weight)
         _start_from(model, drawn, is_given=seed is not None)
         everyone = [*account.callbacks, *([unfreezing] if unfreezing else []), *callbacks]
         everyone += [best.watcher, account.sound, *([bar] if bar else [])]

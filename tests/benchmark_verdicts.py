@@ -4,7 +4,7 @@
     KERASTRAIN_DATA=... python tests/benchmark_verdicts.py make runs/ --part final
     python tests/benchmark_verdicts.py judge runs/ --part final [--wrong]
 
-The first two train some 400 small networks, a few seconds each, and keep their histories in
+The first two train some 450 small networks, a few seconds each, and keep their histories in
 `runs/develop.jsonl.gz` and `runs/final.jsonl.gz`; what is there already isn't made again. The last
 judges the histories, which needs no training, and prints the confusion matrix. The thresholds of
 `diagnose` were chosen, and the recipes settled, on the part "develop"; the part "final", made and
@@ -34,7 +34,7 @@ from kerastrain.diagnosis import VERDICTS
 
 DATA = ("clothes", "fashion", "housing", "dear_housing", "products", "waves", "topics")
 ONLY_FINAL = ("reviews",)
-SEEDS = {"develop": (0, 1), "final": (10, 11, 12)}
+SEEDS = {"develop": (0, 1), "final": (20, 21)}
 OPTIMIZERS = {
     "sgd": (keras.optimizers.SGD, 0.05),
     "momentum": (functools.partial(keras.optimizers.SGD, momentum=0.9), 0.02),
@@ -150,6 +150,49 @@ def _shuffled(rows, random):
     return shuffled, wide, name, factor, arguments
 
 
+def _not_to_the_end(rows, random):
+    """A sound rate and 4 to 11 epochs, which may or may not be enough."""
+    rows, wide, name, factor, arguments = _good(rows, random)
+    epochs = int(random.integers(4, 12))
+    return rows, wide, name, factor, {"epochs": epochs, "batch_size": arguments["batch_size"]}
+
+
+def _weighted(rows, random):
+    """Sound, with rows that count by weights of their own or by their class's."""
+    rows, wide, name, factor, arguments = _good(rows, random)
+    size = float(random.choice([0.3, 1, 5]))
+    if rows.task == "regression" or random.random() < 0.3:
+        weights = (size * random.uniform(0, 2, len(rows.train[0]))).astype("float32")
+        return rows, wide, name, factor, arguments | {"sample_weight": weights}
+    if rows.task == "binary" and random.random() < 0.7:
+        rare = rows.rare(0.1)
+        shares = np.bincount(rare.train[1]) / len(rare.train[1])
+        balanced = {label: 0.5 / float(share) for label, share in enumerate(shares)}
+        return rare, wide, name, factor, arguments | {"class_weight": balanced}
+    weights = {label: size * float(random.uniform(0.5, 2)) for label in range(rows.classes)}
+    return rows, wide, name, factor, arguments | {"class_weight": weights}
+
+
+def _penalised(rows, random):
+    """Sound, with a small penalty on the weights."""
+    rows, wide, name, factor, arguments = _good(rows, random)
+    l2 = float(random.choice([1e-4, 3e-4, 1e-3]))
+    return rows, wide | {"dropout": 0.0, "l2": l2}, name, factor, arguments
+
+
+def _unwatched(rows, random):
+    """A sound run to its end, without validation."""
+    rows, wide, name, factor, arguments = _good_to_the_end(rows, random)
+    return dataclasses.replace(rows, val=None), wide, name, factor, arguments
+
+
+def _little_to_learn(rows, random):
+    """Three quarters of the labels, in validation too, are other rows'."""
+    _, wide, name, factor, arguments = _good(rows, random)
+    wrong = rows.mostly_wrong(0.75, int(random.integers(1_000)))
+    return wrong, wide, name, factor, arguments
+
+
 RECIPES = {
     "good, stopped early": Recipe(
         ("good fit",), "room enough, a sound rate, stopped when validation stopped falling", _good
@@ -188,11 +231,57 @@ RECIPES = {
         "by heart: which of the two is seen depends on how far it had come",
         _shuffled,
     ),
+    "4 to 11 epochs": Recipe(
+        ("good fit", "still improving", "too short to say", "overfitting"),
+        "which of these is told by the same run's epochs from there to three times as many",
+        _not_to_the_end,
+    ),
+    "weights": Recipe(
+        ("good fit",),
+        "a sound run, whose training rows count by weights: its losses are no gap",
+        _weighted,
+    ),
+    "penalty": Recipe(
+        ("good fit",), "a sound run, whose loss has a penalty on the weights in it", _penalised
+    ),
+    "no validation": Recipe(
+        ("too short to say",), "a sound run to its end: nothing tells of other rows", _unwatched
+    ),
+    "3 of 4 labels wrong": Recipe(
+        ("underfitting", "overfitting"),
+        "in validation too, so that the best of models explains little of it",
+        _little_to_learn,
+    ),
 }
+
+LONGER = {"4 to 11 epochs": 3}
+"""The recipes whose answer is told by going on, and to how many times the epochs."""
+SHORT_OF, NEAR = 0.02, 0.01
+"""Parts of chance's loss by which going on improves a run that was too short, and one at its end.
+"""
+
+
+def accepted_of(run):
+    """Returns the verdicts that are right for a run.
+
+    Where going on for twice the epochs lowered validation's best by more than 2 % of chance's loss,
+    a run was too short, and all else is wrong. Where it was 1 % or less, it was at its end: level,
+    or beyond its best, which may be called overfitting. In between either may be said.
+    """
+    accepted = RECIPES[run["recipe"]].accepted
+    if run["recipe"] not in LONGER:
+        return accepted
+    history, after = run["history"], run["after"]
+    before, scale = history.history["val_loss"], run["chance"]
+    gain = (min(before) - min(after)) / scale
+    right = {"still improving", "too short to say"} if gain > NEAR or len(before) < 5 else set()
+    right |= {"good fit"} if gain <= SHORT_OF else set()
+    right |= {"overfitting"} if gain <= 0 else set()
+    return tuple(verdict for verdict in accepted if verdict in right)
 
 
 def train(data, recipe, seed):
-    """Trains one run and returns its history, without the seconds, and with what chance gives."""
+    """Trains one run; returns it with its history, without the seconds, and what chance gives."""
     number = list(RECIPES).index(recipe)
     random = np.random.default_rng([seed, number, sum(map(ord, data))])
     rows, wide, name, factor, arguments = RECIPES[recipe].make(rows_of(data), random)
@@ -201,16 +290,27 @@ def train(data, recipe, seed):
     kind, rate = OPTIMIZERS[name]
     model = network(rows, **wide)
     ktr.compile_for_task(model, rows.task, y=rows.train[1], optimizer=kind(rate * factor))
-    schedule = arguments.pop("schedule", None)
-    if schedule is not None:
-        arguments["schedule"] = schedule
+    epochs = arguments.pop("epochs")
     history = ktr.fit(
-        model, *rows.train, validation_data=rows.val, seed=seed, verbose=0, **arguments
+        model,
+        *rows.train,
+        validation_data=rows.val,
+        epochs=epochs * LONGER.get(recipe, 1),
+        seed=seed,
+        verbose=0,
+        **arguments,
     )
     columns = {name: column for name, column in history.history.items() if name != "seconds"}
-    return dataclasses.replace(
-        history, history=columns, chance=history.chance or chance_of(rows), engine="", note=""
-    )
+    run = {"data": data, "recipe": recipe, "seed": seed}
+    cut: dict = {"history": columns}
+    if recipe in LONGER:
+        run |= {"after": columns["val_loss"][epochs:], "chance": chance_of(rows)["loss"]}
+        cut["history"] = {name: column[:epochs] for name, column in columns.items()}
+        cut |= {"epoch": history.epoch[:epochs]}
+        cut |= {"best_epoch": int(np.nanargmin(columns["val_loss"][:epochs]))}
+    history = dataclasses.replace(history, **cut, engine="", note="")
+    fields = {k: v for k, v in dataclasses.asdict(history).items() if k != "speed"}
+    return _rounded(run | {"history": fields})
 
 
 def _rounded(value):
@@ -246,14 +346,15 @@ def make(folder, part):
         if (data, recipe, seed) in there:
             continue
         start = time.perf_counter()
-        history = train(data, recipe, seed)
-        run = {"data": data, "recipe": recipe, "seed": seed}
-        fields = {k: v for k, v in dataclasses.asdict(history).items() if k not in ("speed",)}
-        line = json.dumps(run | {"history": _rounded(fields)})
+        run = train(data, recipe, seed)
+        line = json.dumps(run)
         with gzip.open(path_of(folder, part), "at", encoding="utf-8") as file:
             file.write(line + "\n")
         took = time.perf_counter() - start
-        print(f"{data}, {recipe}, {seed}: {len(history)} epochs, {took:.1f} s", flush=True)
+        print(
+            f"{data}, {recipe}, {seed}: {len(run['history']['epoch'])} epochs, {took:.1f} s",
+            flush=True,
+        )
 
 
 def embed(folder):
@@ -266,7 +367,11 @@ def embed(folder):
     path = pathlib.Path(kerastrain.embedded.__path__[0]) / "known_runs.jsonl.gz"
     with gzip.open(path_of(folder, "final"), "rt", encoding="utf-8") as file:
         runs = [json.loads(line) for line in file]
-    lines = [json.dumps(run | {"accepted": RECIPES[run["recipe"]].accepted}) for run in runs]
+    known = [run | {"accepted": accepted_of(run)} for run in load(folder, "final")]
+    lines = [
+        json.dumps(run | {"accepted": one["accepted"]})
+        for run, one in zip(runs, known, strict=True)
+    ]
     with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
@@ -274,32 +379,29 @@ def embed(folder):
 def judge(runs):
     """Returns `(run, verdict, whether that is right)` for each run."""
     said = [(run, ktr.diagnose(run["history"]).verdict) for run in runs]
-    return [(run, verdict, verdict in RECIPES[run["recipe"]].accepted) for run, verdict in said]
+    return [(run, verdict, verdict in accepted_of(run)) for run, verdict in said]
 
 
-def confusion(runs):
-    """Returns how many runs of each recipe got each verdict: `{recipe: {verdict: count}}`."""
-    counts = {recipe: dict.fromkeys(VERDICTS, 0) for recipe in RECIPES}
-    for run, verdict, _ in judge(runs):
-        counts[run["recipe"]][verdict] += 1
-    return counts
+def table(judged):
+    """Returns how many runs of each recipe got each verdict, as text.
 
-
-def table(counts):
-    """Returns the confusion matrix as text; the verdicts that are right stand in brackets."""
+    The verdicts that are right stand in brackets; those that are so for some runs of a recipe only
+    are counted by run.
+    """
     cells = [["", *VERDICTS, "right"]]
-    for recipe, row in counts.items():
-        accepted = RECIPES[recipe].accepted
-        marked = [f"[{row[v]}]" if v in accepted else str(row[v] or ".") for v in VERDICTS]
-        right, every = sum(row[v] for v in accepted), sum(row.values())
-        cells.append([recipe, *marked, f"{right} of {every}"])
+    for recipe, known in RECIPES.items():
+        rows = [(verdict, right) for run, verdict, right in judged if run["recipe"] == recipe]
+        counts = {v: sum(verdict == v for verdict, _ in rows) for v in VERDICTS}
+        shown = {v: f"[{n}]" if v in known.accepted else str(n or ".") for v, n in counts.items()}
+        marked = [shown[v] for v in VERDICTS]
+        cells.append([recipe, *marked, f"{sum(right for _, right in rows)} of {len(rows)}"])
     return text_table(cells)
 
 
 def report(runs, *, wrong):
     """Prints the confusion matrix, the share that is right, and how it is by data set."""
     judged = judge(runs)
-    print(table(confusion(runs)))
+    print(table(judged))
     right = sum(is_right for *_, is_right in judged)
     print(f"{right} of {len(judged)} right: {right / len(judged):.1%}")
     for data in sorted({run["data"] for run in runs}):

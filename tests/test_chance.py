@@ -72,6 +72,51 @@ def test_classes_have_the_entropy_of_their_shares_and_the_most_frequent_ones_acc
     }
 
 
+WEIGHTS = GENERATOR.uniform(0, 3, size=400)
+
+
+@pytest.mark.parametrize("name", ["mean_squared_error", "mean_absolute_error"])
+def test_no_number_does_better_on_weighted_rows(name):
+    loss, tried = keras.losses.get(name), np.linspace(0, 5, 1001, dtype="float32")
+    each = [np.asarray(loss(NUMBERS, np.full_like(NUMBERS, answer))) for answer in tried]
+    best = int(np.argmin([(WEIGHTS * costs).mean() for costs in each]))
+    assert chance_of(Loss(name), NUMBERS, WEIGHTS) == {
+        "loss": pytest.approx((WEIGHTS * each[best]).mean(), rel=1e-3),
+        "val_loss": pytest.approx(each[best].mean(), rel=1e-2),
+    }
+
+
+@pytest.mark.parametrize(
+    "name, y",
+    [
+        ("sparse_categorical_crossentropy", CLASSES),
+        ("categorical_crossentropy", np.eye(4)[CLASSES]),
+    ],
+)
+def test_weighted_classes_are_answered_by_their_weights_and_measured_by_their_shares(name, y):
+    masses = np.bincount(CLASSES, WEIGHTS) / 400
+    shares, logs = np.bincount(CLASSES) / 400, np.log(masses / masses.sum())
+    assert chance_of(Loss(name), y, WEIGHTS) == {
+        "loss": pytest.approx(-(masses * logs).sum()),
+        "val_loss": pytest.approx(-(shares * logs).sum()),
+    }
+
+
+def test_balanced_weights_make_two_classes_a_toss():
+    y = np.array([1] + [0] * 19)
+    balanced = np.where(y == 1, 10, 10 / 19)
+    assert chance_of(Loss("binary_crossentropy"), y, balanced) == {
+        "loss": pytest.approx(math.log(2)),
+        "val_loss": pytest.approx(math.log(2)),
+    }
+
+
+def test_a_class_of_no_weight_has_no_loss_to_be_told():
+    y = np.array([0, 0, 1, 2])
+    assert chance_of(Loss("sparse_categorical_crossentropy"), y, np.array([1, 1, 1, 0])) == {}
+    assert chance_of(Loss("sparse_categorical_crossentropy"), y, np.zeros(4)) == {}
+
+
 @pytest.mark.parametrize(
     "name, y",
     [

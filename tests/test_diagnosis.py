@@ -121,6 +121,35 @@ def test_who_learns_by_heart_what_says_nothing_is_told_to_look_at_the_labels():
     assert found.advice[0].startswith("See whether there is anything to learn: ktr.check(model, x,")
 
 
+def test_a_rise_beside_level_training_is_overfitting_and_told_so():
+    random = np.random.default_rng(0)
+    fall = np.exp(-EPOCHS / 2)
+    loss, val = (0.3 + fall + 0.005 * random.normal(size=30) for _ in range(2))
+    val = val + 0.05 + 0.006 * np.maximum(EPOCHS - 12, 0)
+    found = diagnose(run(loss, val, {"loss": 1.0}))
+    assert found.verdict == "overfitting"
+    assert "and has risen by 0.0" in found.summary
+    assert "since, while loss stayed at 0.298: further epochs only made it worse" in found.summary
+    assert "by heart" not in found.summary
+
+
+def test_the_words_fit_a_training_loss_that_rose_too():
+    loss = [*(0.9 * FALL[:10] + 0.1), *(0.1 + 0.006 * np.arange(30))]
+    val = [*(0.9 * FALL[:10] + 0.12), *(0.2 + 0.02 * np.arange(30))]
+    found = diagnose({"loss": loss, "val_loss": val})
+    assert found.verdict == "overfitting"
+    assert "since; loss has risen too, from 0.1 to 0.262, but less." in found.summary
+
+
+def test_a_good_fit_that_has_risen_says_so():
+    """Both rose together, as after a restart of the rate."""
+    both = np.where(EPOCHS < 20, 0.3 + FALL, 0.33)
+    found = diagnose(run(both, both + 0.01, {"loss": 1.0}))
+    assert found.verdict == "good fit"
+    assert found.summary.startswith("val_loss was at its best in epoch 19, with 0.319, beside")
+    assert "and has risen by 0.0" in found.summary
+
+
 # How much was learnt.
 
 
@@ -132,6 +161,38 @@ def test_level_and_far_from_perfect_is_underfitting():
         "come 30 % of the way from a constant answer to a perfect one."
     )
     assert found.advice[0] == "Make the model larger: more units, or one more layer."
+
+
+@pytest.mark.parametrize("training, known", [(0.6, "underfitting"), (0.3, "overfitting")])
+def test_who_has_learnt_little_for_other_rows_is_no_good_fit(training, known):
+    """Stopped early, at a fifth of the way; training tells which of the two it is."""
+    loss, val = training + 0.2 * FALL[:8], 0.56 + 0.1 * FALL[:8]
+    chance = {"loss": 0.693, "accuracy": 0.5}
+    columns = {"accuracy": [0.7] * 8, "val_accuracy": [0.6] * 8}
+    found = diagnose(run(loss, val, chance, stop_reason="early_stopping", **columns))
+    assert found.verdict == known
+
+
+def test_a_share_near_all_is_told_without_a_power_of_ten():
+    found = diagnose(run(0.001 + FALL, 0.001 + FALL, {"loss": 0.7}))
+    assert found.summary.endswith(
+        "It has come 100 % of the way from a constant answer to a perfect one."
+    )
+
+
+def test_who_makes_no_mistake_isnt_told_to_grow():
+    found = diagnose({"loss": [0.0] * 20, "val_loss": [0.0] * 20})
+    assert found.advice == (
+        "Keep this model, and look once at rows it has never seen: model.evaluate(*data.test).",
+    )
+
+
+@pytest.mark.parametrize("told", [{}, {"accuracy": 0.1}])
+def test_the_chance_of_an_accuracy_is_an_accuracy(told):
+    level = [0.1, 0.101, 0.099, 0.1, 0.1, 0.1]
+    history = History.of({"accuracy": level, "val_accuracy": level})
+    found = diagnose(dataclasses.replace(history, chance=told))
+    assert found.evidence["chance"] == 0.1
 
 
 def test_a_collapsed_classifier_underfits():
@@ -223,6 +284,33 @@ def test_a_schedule_at_its_end_improves_no_more():
 def test_noise_is_no_fall():
     level = 0.4 + 0.004 * NOISE
     assert verdict(level, level) == "good fit"
+
+
+@pytest.mark.parametrize(
+    "val", [[0.604, 0.551, 0.517, 0.491], [0.551, 0.517, 0.491, 0.49], [0.491, 0.49, 0.503, 0.472]]
+)
+def test_a_fall_that_is_not_certain_is_no_level(val):
+    """Of runs of six and eight epochs, which reached 0.43 in twenty-five."""
+    val = [0.9, 0.7, *val]
+    assert verdict(val, val) in ("still improving", "too short to say")
+
+
+def test_what_a_few_epochs_leave_open_is_told_in_numbers():
+    val = [0.8, 0.604, 0.551, 0.517, 0.491, 0.49]
+    found = diagnose(run(val, val))
+    assert found.verdict == "too short to say"
+    assert found.summary == (
+        "val_loss is 0.49 at its best, and changed by -0.021 ± 0.005 an epoch over the last 4: "
+        "that doesn't tell whether it has levelled off."
+    )
+    assert found.advice == (
+        "Train longer: fit(epochs=20, patience=3) stops when validation stops improving.",
+    )
+
+
+def test_a_level_that_jitters_is_told_by_its_later_half():
+    val = [0.39, 0.345, 0.331, 0.325, 0.323, 0.321, 0.325, 0.322, 0.321, 0.32, 0.323, 0.321]
+    assert verdict(val, val, chance={"loss": 0.693}) == "good fit"
 
 
 # What can't be told.
@@ -336,7 +424,78 @@ def test_training_that_jitters_by_dropout_is_not_unstable():
     assert verdict(0.5 + FALL + 0.05 * NOISE, 0.35 + FALL) == "good fit"
 
 
+def test_training_is_held_against_its_own_lowest():
+    """Heavy augmentation: training is far above validation, but has only fallen."""
+    assert verdict(1.8 + 0.5 * FALL, 0.6 + 1.4 * FALL) == "good fit"
+
+
+# Weights and penalties.
+
+
+def weighted(size, chance):
+    history = run(size * (0.36 + 0.2 * FALL), 0.32 + 0.2 * FALL, chance)
+    return dataclasses.replace(history, settings={"class_weight": {"0": size, "1": size}})
+
+
+@pytest.mark.parametrize("size", [0.1, 0.4, 5.0])
+def test_a_weighted_loss_is_no_gap(size):
+    """Whether chance tells how the two losses go together, or nothing does."""
+    known = diagnose(weighted(size, {"loss": size * 0.693, "val_loss": 0.693}))
+    assert known.verdict == "good fit"
+    assert known.evidence["gap"] == pytest.approx(-0.04, abs=1e-3)
+    assert known.evidence["chance"] == 0.693
+    unknown = diagnose(weighted(size, {}))
+    assert unknown.verdict == "good fit"
+    assert "gap" not in unknown.evidence
+
+
+def test_a_weighted_run_that_learns_by_heart_is_told_by_what_its_losses_explain():
+    loss, chance = 0.4 * (0.05 + 0.6 * FALL), {"loss": 0.4 * 0.693, "val_loss": 0.693}
+    history = run(loss, 0.3 + 0.3 * FALL, chance)
+    found = diagnose(dataclasses.replace(history, settings={"sample_weight": True}))
+    assert found.verdict == "overfitting"
+    assert found.evidence["gap"] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_without_chance_a_weighted_run_is_told_by_its_accuracies():
+    accuracies = {"accuracy": 1 - 0.5 * FALL, "val_accuracy": 0.75 - 0.25 * FALL}
+    history = run(0.01 + 0.2 * FALL, 0.5 + 0.2 * FALL, {}, **accuracies)
+    found = diagnose(dataclasses.replace(history, settings={"sample_weight": True}))
+    assert found.verdict == "overfitting"
+
+
+def test_a_loss_with_penalties_is_left_for_the_metric_without():
+    penalty, mse = 5 * FALL + 0.02, 0.001 + 0.004 * FALL
+    columns = {"mse": mse, "val_mse": mse, "r2_score": 1 - mse / 0.01}
+    columns["val_r2_score"] = columns["r2_score"]
+    found = diagnose(run(penalty + mse, penalty + mse, {"mse": 0.01}, **columns))
+    assert found.verdict == "good fit"
+    assert found.evidence["val_mse"] == pytest.approx(0.001, abs=1e-4)
+    assert found.evidence["val_share_explained"] == pytest.approx(0.9, abs=0.01)
+
+
 # What it looks at.
+
+
+@pytest.mark.parametrize("name", ["specificity", "binary_io_u", "sensitivity", "top_k_accuracy"])
+def test_what_should_be_high_is_told_as_for_a_monitor(name):
+    rising = list(0.95 - 0.45 * FALL)
+    found = diagnose({name: rising, f"val_{name}": rising})
+    assert (found.verdict, found.evidence["best_epoch"]) == ("good fit", 29)
+
+
+def test_a_cost_with_acc_in_its_name_is_one():
+    found = diagnose({"accel_mae": list(0.1 + FALL), "val_accel_mae": list(0.1 + FALL)})
+    assert (found.verdict, found.evidence["best_epoch"]) == ("good fit", 29)
+
+
+@pytest.mark.parametrize("name", ["r2", "r2_score", "binary_accuracy", "accuracy"])
+def test_keras_names_tell_what_is_explained(name):
+    told = list(0.9 - 0.5 * FALL)
+    loss = list(30 + 60 * FALL)
+    found = diagnose({"loss": loss, "val_loss": loss, name: told, f"val_{name}": told})
+    share = 0.9 if name.startswith("r2") else 0.8
+    assert found.evidence["val_share_explained"] == pytest.approx(share, abs=0.01)
 
 
 def test_a_metric_that_should_be_high_is_turned_round():
@@ -370,8 +529,8 @@ def test_epochs_are_called_as_a_resumed_history_calls_them():
     assert diagnose(history).evidence["best_epoch"] == 30
 
 
-def test_validation_of_every_fifth_epoch_is_enough():
-    found = diagnose({"loss": list(0.3 + FALL), "val_loss": list((0.35 + FALL)[4::5])})
+def test_validation_of_every_third_epoch_is_enough():
+    found = diagnose({"loss": list(0.3 + FALL), "val_loss": list((0.35 + FALL)[2::3])})
     assert found.verdict == "good fit"
     assert found.evidence["best_epoch"] == 29
 
@@ -474,12 +633,14 @@ def test_a_diagnosis_reads_well_in_a_terminal():
     )
 
 
-def test_a_diagnosis_is_a_list_and_a_table_in_a_notebook():
+def test_a_diagnosis_is_a_list_and_a_table_that_unfolds_in_a_notebook():
     found = Diagnosis("unstable", "It <leaps>.", {"epochs": 12, "noise": 0.25}, ("Take a & b.",))
     assert found._repr_html_() == (
         "<p><b>unstable</b>: It &lt;leaps&gt;.</p><ul><li>Take a &amp; b.</li></ul>"
-        "<table><thead><tr><th>epochs</th><th>noise</th></tr></thead>"
-        "<tbody><tr><td>12</td><td>0.25</td></tr></tbody></table>"
+        "<details><summary>evidence</summary>"
+        "<table><thead><tr><th>evidence</th><th></th></tr></thead>"
+        "<tbody><tr><td>epochs</td><td>12</td></tr><tr><td>noise</td><td>0.25</td></tr></tbody>"
+        "</table></details>"
     )
 
 

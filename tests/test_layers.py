@@ -48,6 +48,7 @@ RANKS = {
     "_first_steps": 3,
     "_check_parts": 3,
     "checking": 4,
+    "_percents": 0,
     "_tables": 0,
     "lr_rules": 0,
     "lr_finder": 4.5,
@@ -262,6 +263,7 @@ KEEPERS = [
 ]
 READERS = [
     *("_axes", "_record_files", "_search_picture", "_tables", "lr_rules", "plots", "rate_plots"),
+    "_percents",
     *("rate_records", "records", "search_plots", "search_records", "check_records", "_row_marks"),
     *("_feature_findings", "_run_folders", "_noise", "repeats"),
     *("_run_reading", "_standings", "_comparison_words", "comparison", "_pages", "reporting"),

@@ -210,12 +210,37 @@ def test_chance_is_that_of_the_rows_that_are_trained_on():
     }
 
 
+HALVES = np.array([0, 1] * 32)
+
+
 @pytest.mark.parametrize(
-    "arguments", [{"class_weight": {0: 2.0}}, {"sample_weight": np.full(64, 2.0)}]
+    "arguments", [{"class_weight": {0: 2.0, 1: 2.0}}, {"sample_weight": np.full(64, 2.0)}]
 )
-def test_a_weighted_loss_has_no_chance_to_be_held_against(arguments):
-    history = ktr.fit(classifier(), X, CLASSES, **QUIET, **arguments)
-    assert history.chance == {"accuracy": max(CLASSES.mean(), 1 - CLASSES.mean())}
+def test_a_weighted_loss_has_a_chance_of_its_own_beside_that_of_validation(arguments):
+    history = ktr.fit(classifier(), X, HALVES, **QUIET, **arguments)
+    assert history.chance == {
+        "loss": pytest.approx(2 * math.log(2)),
+        "val_loss": pytest.approx(math.log(2)),
+    }
+
+
+def test_where_validation_has_weights_too_nothing_is_told():
+    weights = np.full(64, 2.0)
+    split = {"sample_weight": weights, "validation_split": 0.25}
+    given = {"sample_weight": weights, "validation_data": (X, HALVES, weights)}
+    for arguments in (split, given):
+        assert ktr.fit(classifier(), X, HALVES, **QUIET, **arguments).chance == {}
+
+
+@pytest.mark.parametrize("part", ["kernel_regularizer", "activity_regularizer"])
+def test_a_penalised_loss_leaves_chance_to_the_metric_without(part):
+    layers = [keras.layers.Dense(4, **{part: "l2"}), keras.layers.Dense(2, "softmax")]
+    model = keras.Sequential([keras.Input((8,)), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert ktr.fit(model, X, HALVES, **QUIET).chance == {
+        "accuracy": 0.5,
+        "crossentropy": pytest.approx(math.log(2)),
+    }
 
 
 # What is kept of them.

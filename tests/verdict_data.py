@@ -37,15 +37,38 @@ class Rows:
 
     def partly_wrong(self, share, seed):
         """The same, but a share of the training rows have labels of others."""
-        random, (x, y) = np.random.default_rng(seed), self.train
-        wrong = random.permutation(len(y))[: round(share * len(y))]
-        y = y.copy()
-        y[wrong] = random.permutation(y[wrong])
-        return dataclasses.replace(self, train=(x, y))
+        random = np.random.default_rng(seed)
+        return dataclasses.replace(self, train=_partly_wrong(self.train, share, random))
+
+    def mostly_wrong(self, share, seed):
+        """The same, but a share of the training rows and of the others have labels of others."""
+        random = np.random.default_rng(seed)
+        parts = [_partly_wrong(part, share, random) for part in (self.train, self.val)]
+        return dataclasses.replace(self, train=parts[0], val=parts[1])
+
+    def rare(self, share):
+        """The same of two classes, but only a share of the rows of the second is there."""
+        parts = [_without(part, round(1 / share)) for part in (self.train, self.val)]
+        return dataclasses.replace(self, train=parts[0], val=parts[1])
 
     @property
     def classes(self):
         return int(self.train[1].max()) + 1 if self.task != "regression" else 0
+
+
+def _partly_wrong(part, share, random):
+    x, y = part
+    wrong = random.permutation(len(y))[: round(share * len(y))]
+    y = y.copy()
+    y[wrong] = random.permutation(y[wrong])
+    return x, y
+
+
+def _without(part, every):
+    """Rows of which only every so many-th of class 1 is left."""
+    x, y = part
+    left = (y == 0) | (np.cumsum(y == 1) % every == 1)
+    return x[left], y[left]
 
 
 def clothes():
