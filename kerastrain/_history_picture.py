@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerastrain._axes import COLOURS
-from kerastrain._checks import invalid, one_of, real_number, show
+from kerastrain._checks import invalid, names_in, one_of, real_number, show
 from kerastrain._noise import found_in
 from kerastrain._run_folders import labels_for, one_by_one
 from kerastrain._standings import rises, value_of
@@ -194,11 +194,11 @@ def _renamed(history: History, position: int) -> History:
 
 
 def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else labels
-    if not isinstance(names, Sequence) or len(names) != count:
+    names = [labels] if isinstance(labels, str) else names_in(labels)
+    if names is None or len(names) != count:
         must = f"be a list of one label per history ({count})"
         raise invalid("plot_history", "labels", must, f"labels={show(labels)}")
-    return [str(name) for name in names]
+    return names
 
 
 def _choose_metrics(metrics: Names, histories: list[History]) -> list[str]:

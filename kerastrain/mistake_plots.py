@@ -44,7 +44,7 @@ def plot_confusion(
     x: Any = None,
     y: Any = None,
     *,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | np.ndarray | None = None,
     normalize: str | None = "true",
     ax: Axes | None = None,
 ) -> Axes:
@@ -57,7 +57,7 @@ def plot_confusion(
         model: A compiled model for classes; or what `kerastrain.mistakes.confusion` returned, or
             the path of a file that `Confusion.save` wrote, and then nothing else.
         x: The inputs, as `fit` takes them; a tf.data.Dataset or a PyDataset brings its own `y`.
-        y: The labels: whole numbers, one-hot, or the strings that `classes` holds.
+        y: The labels, as the model's loss takes them, or the strings that `classes` holds.
         classes: What the classes are called, in the order of their labels.
         normalize: What the shares are of: "true" of the true class, "pred" of the predicted one,
             "all" of all rows; `None` draws counts.
@@ -105,31 +105,34 @@ def plot_top_losses(
     y: Any = None,
     *,
     count: int | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | np.ndarray | None = None,
     shown: Any = None,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | np.ndarray | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> list[Axes]:
-    """Draws the rows that cost a model most: as pictures, as texts, or by their oddest columns.
+    """Draws the rows that cost a model most: pictures, series, texts, or their oddest columns.
 
     Labels that are wrong in the data, and rows that are hard for people too, are found here. Each
     row has its label, what the model took it for and how sure it was, and its loss. Of a row of
-    numbers, the columns are shown that lie furthest from their means, in standard deviations.
+    numbers, the columns are shown that lie furthest from their means, in standard deviations; a
+    series, of `x` of shape `(n, steps, features)`, has a line a feature. Of such an `x`, each row
+    is a picture where its sides are 8 or more, and none more than four times the other.
 
     Args:
         model: A compiled model; or what `kerastrain.mistakes.top_losses` returned, and then
             nothing else.
         x: The inputs, as `fit` takes them; a tf.data.Dataset or a PyDataset brings its own `y`.
-        y: The labels, whole numbers, one-hot or the strings that `classes` holds; or numbers.
+        y: The labels or numbers, as the model's loss takes them, or the strings that `classes`
+            holds.
         count: How many rows; 9 if left out.
         classes: What the classes are called, in the order of their labels.
         shown: What to show of each row in place of `x`, such as the texts that were made numbers.
         columns: What the columns of `x` are called; by default as the data frame calls them.
-        ax: Where to draw: as many Axes as there are pictures, or one for texts or rows. By default
-            a new figure.
+        ax: Where to draw: as many Axes as there are pictures or series, or one for texts or rows.
+            By default a new figure.
 
     Returns:
-        The Axes: one a picture, or one.
+        The Axes: one a picture or series, or one.
 
     Raises:
         ValueError: If model, loss and labels don't belong together.
@@ -153,7 +156,7 @@ def plot_top_losses(
         *(line for block in blocks for line in block),
     ]
     font = font_for(written, function=function)
-    if found.kind == "pictures":
+    if found.kind in ("pictures", "series"):
         return _draw_pictures(function, found, font, ax)
     height = sum(map(len, blocks)) + 1.6 * len(blocks)  # in lines
     if ax is None:
@@ -170,7 +173,7 @@ def plot_residuals(
     x: Any = None,
     y: Any = None,
     *,
-    outputs: str | Sequence[str] | None = None,
+    outputs: str | Sequence[str] | np.ndarray | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> list[Axes]:
     """Draws how far a regression is off: predicted over true numbers, and what is left of these.
@@ -308,13 +311,28 @@ def _draw_pictures(function: str, found: TopLosses, font: Font, ax: Any) -> list
     else:
         axes = given_axes(function, ax, names, panel="picture")
     for panel, case in zip(axes, found.cases, strict=True):
-        panel.imshow(_in_range(case.shown), cmap="gray")
-        panel.set_axis_off()
+        if found.kind == "series":
+            _draw_series(panel, case.shown)
+        else:
+            panel.imshow(_in_range(case.shown), cmap="gray")
+            panel.set_axis_off()
         sure = "" if case.probability is None else f" ({100 * case.probability:.0f} %)"
         lines = (case.true, f"predicted {case.predicted}{sure}", f"loss {case.loss:.3g}")
         title = "\n".join(map(font.legible, lines))
         panel.set_title(title, fontsize="small", **font.look)
     return axes
+
+
+def _draw_series(ax: Axes, series: np.ndarray) -> None:
+    """Draws each feature over the steps; of more than there are colours, all in one."""
+    lines, colours = np.transpose(series), colours_on(ax)
+    few = len(lines) <= len(colours)
+    for number, values in enumerate(lines):
+        colour, alpha = (colours[number], 1) if few else (colours[0], 0.4)
+        ax.plot(values, color=colour, alpha=alpha, linewidth=1.1)
+    ax.tick_params(labelsize="small")
+    ax.set_xlabel("step", fontsize="small")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _in_range(picture: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, colours_on, given_axes, new_axes
-from kerastrain._checks import invalid, show, whole_number
+from kerastrain._checks import invalid, names_in, show, whole_number
 from kerastrain._fonts import font_for
 from kerastrain._record_files import record_of
 from kerastrain.rate_records import LRSweep
@@ -265,11 +265,11 @@ def _name(schedule: Any) -> str:
 
 
 def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else labels
-    if not isinstance(names, Sequence) or len(names) != count:
+    names = [labels] if isinstance(labels, str) else names_in(labels)
+    if names is None or len(names) != count:
         must = f"be a list of one label per schedule ({count})"
         raise invalid("plot_schedule", "labels", must, f"labels={show(labels)}")
-    return [str(name) for name in names]
+    return names
 
 
 def _draw_panel(ax: Axes, name: str, curves: Sequence[_Curve]) -> None:

@@ -175,6 +175,24 @@ def test_colours_are_brought_between_0_and_1(low, high):
     np.testing.assert_allclose(drawn, np.linspace(0, 1, 90).reshape(5, 6, 3), atol=1e-12)
 
 
+@pytest.mark.parametrize("features", [1, 3, 9])
+def test_each_feature_of_a_series_is_a_line_over_the_steps(features):
+    series = GENERATOR.normal(size=(50, features))
+    case = Case(3, 2.0, "1.5", "0.5", None, series)
+    (ax,) = draw_top_losses(TopLosses([case], "series", rows=9, mean_loss=1.0))
+    assert ax.get_title() == "1.5\npredicted 0.5\nloss 2"
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.get_lines()], series.T)
+    assert len({line.get_color() for line in ax.get_lines()}) == {1: 1, 3: 3, 9: 1}[features]
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_a_rare_confusion_can_be_seen(style):
+    with plt.style.context(style):
+        image = draw_confusion(PETS).images[0]
+        ground = luminance(matplotlib.colors.to_rgb(image.axes.get_facecolor()))
+        assert abs(luminance(image.cmap(image.norm(0.03))) - ground) > 0.1
+
+
 def test_texts_are_their_beginning_in_lines():
     text = " ".join(["word"] * 100)
     case = Case(3, 2.0, "good", "bad", 0.9, text)
