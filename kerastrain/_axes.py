@@ -37,8 +37,10 @@ def grades_on(ax: Axes) -> Callable[[Any], Any]:
         >>> [brightness(grades_on(ax)(0.0)) > 0.5 for ax in (dark, Figure().add_subplot())]
         [True, False]
     """
-    scale, turned = matplotlib.colormaps["viridis"], is_dark(ax)
-    return lambda place: scale(0.92 * (1 - place if turned else place))
+    scale = matplotlib.colormaps["viridis"]
+    # Neither end goes down in its ground, yellow in white and violet in black.
+    best, worst = (0.92, 0.25) if is_dark(ax) else (0.0, 0.92)
+    return lambda place: scale(best + (worst - best) * place)
 
 
 def is_dark(ax: Axes) -> bool:

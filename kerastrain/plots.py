@@ -30,7 +30,6 @@ from kerastrain.records import History
 
 _SOLID: dict[str, Any] = {"linewidth": 1.7}
 _DASHED: dict[str, Any] = {"linewidth": 1.1, "linestyle": "--"}
-_BEST: dict[str, Any] = {"linewidth": 3, "zorder": 3}
 _MOST_NAMED_RUNS = 12  # a longer legend fills the page
 _MOST_POINTS = 30_000  # of all lines together; noise that fills a panel takes seconds with more
 _POINTS_A_LINE = 400
@@ -199,7 +198,7 @@ def _look(ax: Axes, picture: HistoryPicture, curve: Curve) -> dict[str, Any]:
     is_dashed = picture.is_validated and curve.kind == "training"
     style = _DASHED if is_dashed else _SOLID
     if picture.is_best(curve.run):
-        style = style | _BEST
+        style = style | {"linewidth": 2 if is_dashed else 3, "zorder": 3}
     elif picture.ranked_by:  # What is better lies above what is worse.
         style = style | {"linewidth": 1.1, "zorder": 2.9 - (curve.run.place or 0)}
     return {"color": _colour(ax, picture, curve.run), **style}

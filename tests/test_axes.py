@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kerastrain._axes import axes_in, colours_on, is_dark, points_to_draw
+from kerastrain._axes import axes_in, colours_on, grades_on, is_dark, points_to_draw
 
 
 def test_few_points_are_all_drawn():
@@ -70,3 +70,11 @@ def contrast(one, other):
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         found.append(float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
     return max(found) / min(found)
+
+
+@pytest.mark.parametrize("ground", ["black", "white"])
+def test_grades_show_on_the_ground_and_the_better_the_more(ground):
+    colour = grades_on(Figure(facecolor=ground).add_subplot(facecolor=ground))
+    contrasts = [contrast(colour(place)[:3], ground) for place in np.linspace(0, 1, 9)]
+    assert contrasts == sorted(contrasts, reverse=True)
+    assert contrasts[-1] > 1.3
