@@ -1,17 +1,64 @@
 """What all pictures share: their colours, their figures, and the Axes that a user hands over."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 
 from kerastrain._checks import invalid, show
 
 # Okabe and Ito's colours for every kind of colour vision (https://jfly.uni-koeln.de/color/), less
-# black and yellow, which vanish on a dark and on a white background.
+# black, and less what vanishes on the ground: yellow on a bright one, dark blue on a dark one.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+_ON_DARK = ("#56B4E9", *COLOURS[1:5], "#F0E442")
+
+
+def colours_on(ax: Axes) -> tuple[str, ...]:
+    """Returns the six colours that can be told apart on Axes, whose ground may be dark.
+
+    Example:
+        >>> ax = Figure(facecolor="black").add_subplot(facecolor="none")
+        >>> colours_on(ax)[0], colours_on(Figure().add_subplot())[0]
+        ('#56B4E9', '#0072B2')
+    """
+    return _ON_DARK if is_dark(ax) else COLOURS
+
+
+def grades_on(ax: Axes) -> Callable[[Any], Any]:
+    """Returns which colour a place from 0, the best, to 1 has: the better, the more it stands out.
+
+    Example:
+        >>> dark = Figure(facecolor="black").add_subplot(facecolor="black")
+        >>> [brightness(grades_on(ax)(0.0)) > 0.5 for ax in (dark, Figure().add_subplot())]
+        [True, False]
+    """
+    scale = matplotlib.colormaps["viridis"]
+    # Neither end goes down in its ground, yellow in white and violet in black.
+    best, worst = (0.92, 0.25) if is_dark(ax) else (0.0, 0.92)
+    return lambda place: scale(best + (worst - best) * place)
+
+
+def is_dark(ax: Axes) -> bool:
+    """Tells whether the ground of Axes is dark; where they have none, it is the figure's."""
+    grounds = [ax.get_facecolor(), ax.figure.get_facecolor()]
+    seen = [colour for colour in grounds if to_rgba(colour)[3] > 0.5]
+    ink = matplotlib.rcParams["text.color"]
+    return brightness(seen[0]) <= 0.5 if seen else brightness(ink) > 0.5
+
+
+def brightness(colour: Any) -> float:
+    """Returns how bright a colour is to the eye, from 0 to 1.
+
+    Example:
+        >>> [round(brightness(colour), 2) for colour in ("black", "blue", "green", "white")]
+        [0.0, 0.11, 0.29, 1.0]
+    """
+    return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
 
 
 def new_axes(count: int) -> list[Axes]:

@@ -10,7 +10,7 @@ import difflib
 import importlib
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -96,6 +96,18 @@ def one_of(function: str, argument: str, value: object, allowed: Iterable[str]) 
     must = f"be one of {', '.join(repr(name) for name in names)}{nearest(value, names)}"
     kind = ValueError if isinstance(value, str) else TypeError
     raise invalid(function, argument, must, f"{argument}={show(value)}", kind=kind)
+
+
+def names_in(value: Any) -> list[str] | None:
+    """Returns names out of a list, a tuple or an array of them; `None` of anything else.
+
+    Example:
+        >>> names_in(("cat", "dog")), names_in("cat")
+        (['cat', 'dog'], None)
+    """
+    value = value.tolist() if hasattr(value, "tolist") else value
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return [str(name) for name in value] if is_list else None
 
 
 def seed_number(function: str, value: object) -> int:

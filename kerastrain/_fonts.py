@@ -1,9 +1,20 @@
-"""Which font a text can be read in: Matplotlib's own has no Korean, Chinese or Japanese letters."""
+"""How a user's words stand in a picture: letter by letter, in a font that has their letters.
 
+Matplotlib's own font has no Korean, Chinese or Japanese letters, and it takes what stands between
+two dollar signs for a formula. `font_for` is asked wherever there may be words of the user's: names
+of runs, classes, metrics and parameters, and the texts of the data.
+"""
+
+import dataclasses
+import functools
+import itertools
 import pathlib
+import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import matplotlib
 from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 
@@ -17,32 +28,37 @@ _FILES = ("cjk", "nanum", "malgun", "gothicneo", "applegothic", "undotum", "baek
 _BOX = "□"
 
 
+@dataclasses.dataclass(frozen=True)
 class Font:
-    """A font, and what can be written in it.
+    """A font with those that stand in for it, and what can be written in them.
 
-    Args:
-        properties: The font, as Matplotlib takes it.
-        letters: The signs that it has.
+    Attributes:
+        families: Their names, of which each sign is drawn in the first that has it; none where
+            Matplotlib's own font has all.
+        letters: The signs that they have.
     """
 
-    def __init__(self, properties: FontProperties, letters: frozenset[int]) -> None:
-        self._properties, self._letters = properties, letters
+    families: tuple[str, ...]
+    letters: frozenset[int]
 
-    def sized(self, size: float | str) -> FontProperties:
-        """Returns the font in a size."""
-        sized = self._properties.copy()
-        sized.set_size(size)
-        return sized
+    @property
+    def look(self) -> dict[str, Any]:
+        """What to pass with words of the user's wherever Matplotlib takes a text.
+
+        "$5 or $10" is no formula, and "val_loss" nothing that LaTeX is to be asked about.
+        """
+        family = {"fontfamily": list(self.families)} if self.families else {}
+        return {"parse_math": False, "usetex": False, **family}
 
     def legible(self, text: str) -> str:
         """Returns a text on one line, in which what the font lacks, such as emoji, are boxes."""
-        box = _BOX if ord(_BOX) in self._letters else "?"
+        box = _BOX if ord(_BOX) in self.letters else "?"
         words = " ".join(text.split())
-        return "".join(sign if ord(sign) in self._letters else box for sign in words)
+        return "".join(sign if ord(sign) in self.letters else box for sign in words)
 
 
 def font_for(texts: Iterable[str], *, function: str) -> Font:
-    """Returns a font that has the letters of some texts: Matplotlib's own, or an installed one.
+    """Returns a font that has the letters of some texts: Matplotlib's own, with others if need be.
 
     Where there is none a warning says so, in one sentence.
 
@@ -51,31 +67,84 @@ def font_for(texts: Iterable[str], *, function: str) -> Font:
         function: The public function that was called.
 
     Example:
-        >>> font_for(["Ankle boot"], function="plot_confusion").legible("Ankle   boot")
-        'Ankle boot'
+        >>> font = font_for(["Ankle boot"], function="plot_confusion")
+        >>> font.legible("Ankle   boot"), font.look
+        ('Ankle boot', {'parse_math': False, 'usetex': False})
     """
-    own = FontProperties()
-    font = Font(own, _letters(font_manager.findfont(own)))
-    needed = {ord(sign) for text in texts for sign in text if sign.isalpha()}
-    lacking = {letter for letter in needed if chr(letter) not in font.legible(chr(letter))}
-    if not lacking:
-        return font
-    best, best_found = font, 0
-    for path in _candidates():
-        letters = _letters(path)
-        found = len(lacking & letters)
-        if found > best_found:
-            best, best_found = Font(FontProperties(fname=path), letters), found
-        if found == len(lacking):
-            return best
-    if not best_found:
+    own = _own_letters()
+    lacking = {ord(sign) for text in texts for sign in text if sign.isalpha()} - own
+    families: list[str] = []
+    letters = set(own)
+    for path in _candidates() if lacking else ():
+        if found := lacking & _letters(path):
+            families.append(_known_name(path))
+            letters |= _letters(path)
+            lacking -= found
+        if not lacking:
+            break
+    if lacking and not families:
         script = "Korean" if any(0xAC00 <= letter <= 0xD7A3 for letter in lacking) else "these"
         words = (
             f"`{function}`: no font with {script} letters is installed, so they show as boxes: "
             "install one, such as Debian's fonts-nanum."
         )
         warnings.warn(words, stacklevel=3)
-    return best
+    before = matplotlib.rcParams["font.family"] if families else ()
+    return Font((*before, *families), frozenset(letters))
+
+
+def wrapped(words: Iterable[str], width: int, lines: int) -> list[str]:
+    """Returns the first words in so many lines; a Korean letter is as wide as two Latin ones.
+
+    Example:
+        >>> wrapped(["dense", "with", "dropout"], 10, 2), wrapped(["고양이와", "개"], 8, 1)
+        (['dense with', 'dropout'], ['고양이와 …'])
+    """
+    rows, taken = [""], 0
+    for word in itertools.chain.from_iterable(_pieces(word, width) for word in words):
+        wide = width_of(word)
+        if taken and taken + 1 + wide > width:
+            if len(rows) == lines:
+                rows[-1] += " …"
+                return rows
+            rows.append("")
+            taken = 0
+        rows[-1] += f" {word}" if taken else word
+        taken += wide + (taken > 0)
+    return rows
+
+
+def width_of(text: str) -> int:
+    """Returns how wide a text is, in Latin letters.
+
+    Example:
+        >>> width_of("dog"), width_of("개")
+        (3, 2)
+    """
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
+
+
+def _pieces(word: str, width: int) -> Sequence[str]:
+    """Returns a word, cut where it is longer than a line, as an address is, or Chinese."""
+    pieces = [""]
+    for sign in word:
+        if width_of(pieces[-1]) + width_of(sign) > width:
+            pieces.append("")
+        pieces[-1] += sign
+    return pieces
+
+
+def _own_letters() -> frozenset[int]:
+    """Returns the signs of the fonts that Matplotlib is set to."""
+    paths = []
+    for family in matplotlib.rcParams["font.family"]:
+        try:
+            own = FontProperties(family=[family])
+            paths.append(font_manager.findfont(own, fallback_to_default=False))
+        except ValueError:  # It isn't installed, and Matplotlib says so when it draws.
+            continue
+    paths = paths or [font_manager.findfont(FontProperties())]
+    return frozenset().union(*map(_letters, paths))
 
 
 def _candidates() -> Iterator[str]:
@@ -89,5 +158,13 @@ def _candidates() -> Iterator[str]:
             yield path
 
 
+def _known_name(path: str) -> str:
+    """Returns what Matplotlib calls the font of a file, which it is told of if need be."""
+    if all(font.fname != path for font in font_manager.fontManager.ttflist):
+        font_manager.fontManager.addfont(path)
+    return str(font_manager.get_font(path).family_name)
+
+
+@functools.lru_cache(maxsize=64)
 def _letters(path: str) -> frozenset[int]:
     return frozenset(font_manager.get_font(path).get_charmap())

@@ -174,8 +174,9 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         now = self._clock() - self._began
         self._first_epoch = self._first_epoch or now
         is_last = epoch + 1 >= self.epochs  # Which is drawn in a moment anyway.
-        if not is_last and self._may_draw(now, self._foreseen(now)):
-            self._draw(f"{epoch + 1:,} of {self.epochs:,} epochs")
+        with self._sparing_the_run():
+            if not is_last and self._may_draw(now, self._foreseen(now)):
+                self._draw(f"{epoch + 1:,} of {self.epochs:,} epochs")
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Draws the whole run."""
@@ -187,7 +188,8 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         if is_due:
             count, epochs = self._epoch[-1] + 1, self.epochs
             of = f" of {epochs:,}" if count < epochs else ""
-            self._draw(f"{count:,}{of} epoch{'' if epochs == 1 else 's'}", is_last=True)
+            with self._sparing_the_run():
+                self._draw(f"{count:,}{of} epoch{'' if epochs == 1 else 's'}", is_last=True)
 
     def get_state(self) -> dict[str, Any]:
         """Returns the epochs so far, for a run that is broken off."""
@@ -254,7 +256,11 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         allows = self._budget.allows(now, whole=whole)
         if not allows or self._budget.spent:
             return allows
-        self._budget.tried(_seconds_of_a_trial(self._clock))
+        began = self._clock()
+        try:
+            _draw_empty_axes()
+        finally:
+            self._budget.tried(self._clock() - began)
         return self._budget.allows(now, whole=whole)
 
     def _foreseen(self, now: float) -> float:
@@ -267,14 +273,28 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def _draw(self, caption: str, *, is_last: bool = False) -> None:
         began = self._clock()
         caption = f"{caption}, {as_clock(self._before + began - self._began)}"
-        png = self._picture(self._stopped() if is_last else self.history, caption)
-        shows = in_notebook()
-        if shows:
-            self._place.show(png, caption)
-        if self.path is not None or not shows:
-            self._write(png)
-        now = self._clock()
-        self._budget.drew(now - began, at=now - self._began)
+        try:
+            png = self._picture(self._stopped() if is_last else self.history, caption)
+            shows = in_notebook()
+            if shows:
+                self._place.show(png, caption)
+            if self.path is not None or not shows:
+                with replacing(self.path or pathlib.Path("live.png")) as temporary:
+                    temporary.write_bytes(png)
+        finally:  # What came to nothing took its time too.
+            now = self._clock()
+            self._budget.drew(now - began, at=now - self._began)
+
+    @contextlib.contextmanager
+    def _sparing_the_run(self) -> Iterator[None]:
+        """Makes one warning of whatever goes wrong: it costs a picture, and never the run."""
+        try:
+            yield
+        except Exception as error:  # A full disk, Matplotlib, the notebook: they are many.
+            if not self._is_lost:
+                self._is_lost = True
+                words = f"`live_plot`: a picture failed ({type(error).__name__}: {error})."
+                warnings.warn(words, stacklevel=2)
 
     def _stopped(self) -> History:
         """Returns the history of the run that has ended, with what ended it as far as it shows."""
@@ -293,26 +313,12 @@ class LivePlot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         figure.savefig(buffer, format="png")
         return buffer.getvalue()
 
-    def _write(self, png: bytes) -> None:
-        """Writes the file; a full disk costs a picture, and never the run."""
-        path = self.path or pathlib.Path("live.png")
-        try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(png)
-        except OSError as error:
-            if not self._is_lost:
-                self._is_lost = True
-                words = f"`live_plot`: {path} can't be written ({error.strerror or error})."
-                warnings.warn(words, stacklevel=2)
 
-
-def _seconds_of_a_trial(clock: Callable[[], float]) -> float:
-    """Draws empty Axes, which brings Matplotlib's fonts into memory too."""
-    began = clock()
+def _draw_empty_axes() -> None:
+    """Brings Matplotlib's fonts into memory too."""
     figure = Figure()
     figure.add_subplot()
     figure.savefig(io.BytesIO(), format="png")
-    return clock() - began
 
 
 @contextlib.contextmanager

@@ -86,12 +86,7 @@ class ModelFacts:
     @property
     def task(self) -> str:
         """What the loss says: "classes", "numbers" or nothing."""
-        if self.loss is None:
-            return ""
-        if self.loss.name.endswith("crossentropy"):
-            return "classes"
-        regression = ("mean_", "huber", "log_cosh")
-        return "numbers" if self.loss.name.startswith(regression) else ""
+        return self.loss.task if self.loss else ""
 
 
 def facts_of(model: keras.Model) -> ModelFacts:

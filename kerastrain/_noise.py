@@ -111,8 +111,19 @@ def with_spread(mean: float, spread: float) -> str:
         >>> with_spread(0.31234, 0.0081), with_spread(2.5, 0.0)
         ('0.312 ± 0.008', '2.500 ± 0')
     """
+    around = rounded(spread, spread) if spread and math.isfinite(spread) else f"{spread:g}"
+    return f"{rounded(mean, spread)} ± {around}"
+
+
+def rounded(value: float, spread: float) -> str:
+    """Returns a value to the digits that a spread leaves a meaning; four where there is none.
+
+    Example:
+        >>> rounded(0.31234, 0.0081), rounded(123456.0, 0.0)
+        ('0.312', '1.235e+05')
+    """
     if not spread or not math.isfinite(spread):
-        return f"{mean:#.4g} ± {spread:g}"
+        return f"{value:#.4g}"
     leading = math.floor(math.log10(spread))
     digits = max(0, -leading + (spread < 3.55 * 10**leading))
-    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
+    return f"{value:.{digits}f}"

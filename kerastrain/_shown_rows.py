@@ -1,4 +1,4 @@
-"""What there is to see of a row: a picture, a text, or the columns that lie furthest off."""
+"""What there is to see of a row: a picture, a series, a text, or the columns furthest off."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain._checks import invalid, show
+from kerastrain._checks import invalid, names_in, show
 from kerastrain.data import is_stream
 from kerastrain.mistake_records import Column
 
 _MOST_COLUMNS = 4
 _CHANNELS = (1, 3, 4)
+_LEAST_SIDE = 8  # pixels of a picture; what is narrower, or far longer than wide, is a series
+_MOST_LENGTHS = 4
 
 
 class Shown:
@@ -23,7 +25,7 @@ class Shown:
         function: The public function that was called.
 
     Attributes:
-        kind: "pictures", "texts" or "rows"; known once there was a batch.
+        kind: One of `mistake_records.KINDS`; known once there was a batch.
     """
 
     def __init__(self, others: Any, columns: Sequence[str] | None, *, function: str) -> None:
@@ -84,16 +86,16 @@ class Shown:
         )
 
 
-def shown_of(function: str, x: Any, shown: Any, columns: Sequence[str] | None) -> Shown:
+def shown_of(function: str, x: Any, shown: Any, columns: Any) -> Shown:
     """Returns what takes out of rows what is to be seen; the arguments are `top_losses`'s."""
     if columns is None and hasattr(x, "columns"):
-        columns = [str(name) for name in x.columns]
-    is_list = isinstance(columns, Sequence) and not isinstance(columns, str)
-    if columns is not None and not is_list:
+        columns = list(x.columns)
+    names = names_in(columns)
+    if columns is not None and names is None:
         must = "be a list of the columns' names"
         raise invalid(function, "columns", must, f"columns={show(columns)}", kind=TypeError)
     if shown is None:
-        return Shown(None, columns, function=function)
+        return Shown(None, names, function=function)
     if is_stream(x):
         must = "be left out where `x` is a Dataset or PyDataset, whose rows may come in any order"
         raise invalid(function, "shown", must, f"shown={show(shown)}")
@@ -107,12 +109,16 @@ def shown_of(function: str, x: Any, shown: Any, columns: Sequence[str] | None) -
 
 
 def _kind(x: Any) -> str:
-    """Tells what there is to see: of several inputs the first that is a picture or a text."""
+    """Tells what there is to see: of several inputs the first that isn't a row of numbers."""
     for array in keras.tree.flatten(x):
         if array.dtype.kind == "O":
             return "texts"
-        if array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in _CHANNELS):
+        if array.ndim == 4 and array.shape[-1] in _CHANNELS:
             return "pictures"
+        if array.ndim == 3:
+            low, high = sorted(array.shape[1:])
+            is_wide = low >= _LEAST_SIDE and high <= _MOST_LENGTHS * low
+            return "pictures" if is_wide else "series"
     return "rows"
 
 

@@ -160,7 +160,7 @@ def checkpoint(
             "epoch, or save_freq=period * steps_per_epoch, save_best_only=False"
         )
         raise invalid(function, "period", must, f"period={show(period)}")
-    path = os.fspath(filepath)
+    path = os.path.expanduser(filepath)
     suffix = ".weights.h5" if save_weights_only else ".keras"
     if not path.endswith(suffix):
         # The suffix is letters and digits; "{val_loss:.2f}" has a dot that is none.
@@ -315,7 +315,7 @@ def live_plot(
         must = "be 'min' for the loss, which monitor='auto' means"
         raise invalid(function, "mode", must, f"mode={mode!r}")
     return LivePlot(
-        None if path is None else pathlib.Path(path),
+        None if path is None else pathlib.Path(path).expanduser(),
         every=real_number(function, "every", every, least=0),
         metrics=None if names is None else tuple(names),
         monitor=None if is_loss else monitor,
@@ -342,7 +342,7 @@ def csv_log(
         >>> csv_log(tempfile.mkdtemp() + "/logs/run.csv").append
         False
     """
-    path = pathlib.Path(filename)
+    path = pathlib.Path(filename).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     return keras.callbacks.CSVLogger(str(path), separator=separator, append=append)
 
@@ -365,7 +365,7 @@ def tensorboard(
         ```
     """
     needs("tensorboard", extra="tensorboard", function="callbacks.tensorboard")
-    return keras.callbacks.TensorBoard(log_dir=os.fspath(log_dir), **arguments)
+    return keras.callbacks.TensorBoard(log_dir=os.path.expanduser(log_dir), **arguments)
 
 
 def copies(callbacks: Any) -> Any:

@@ -26,6 +26,18 @@ class Loss:
     name: str
     from_logits: bool = False
 
+    @property
+    def task(self) -> str:
+        """What it is for: "classes", "numbers", or nothing where its name doesn't tell.
+
+        Example:
+            >>> [Loss(name).task for name in ("binary_crossentropy", "huber", "my_loss")]
+            ['classes', 'numbers', '']
+        """
+        if self.name.endswith("crossentropy"):
+            return "classes"
+        return "numbers" if self.name.startswith(("mean_", "huber", "log_cosh")) else ""
+
 
 @keras.saving.register_keras_serializable("kerastrain")
 class MulticlassAUC(keras.metrics.AUC):  # type: ignore[misc]

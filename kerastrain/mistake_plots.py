@@ -4,10 +4,8 @@
 data. Nothing here shows a figure or changes Matplotlib's settings.
 """
 
-import itertools
 import math
 import os
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,19 +13,27 @@ import keras
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kerastrain import mistakes
-from kerastrain._axes import COLOURS, given_axes, grid_of, new_axes, resize
+from kerastrain._axes import (
+    brightness,
+    colours_on,
+    given_axes,
+    grid_of,
+    is_dark,
+    new_axes,
+    resize,
+)
 from kerastrain._checks import invalid, one_of
-from kerastrain._fonts import Font, font_for
+from kerastrain._fonts import Font, font_for, width_of, wrapped
 from kerastrain._record_files import record_of
 from kerastrain.mistake_records import NORMALIZE, Case, Confusion, Fit, Residuals, TopLosses
 
 _MOST_NUMBERED = 20  # classes, beyond which numbers in the cells can't be read
 _MOST_TICKS = 20
-_LONGEST_NAME = 20  # signs
+_LONGEST_NAME = 20  # Latin letters
 _LINE = 92  # signs, of a text
 _LINES = 3
 _BINS = 60
@@ -38,7 +44,7 @@ def plot_confusion(
     x: Any = None,
     y: Any = None,
     *,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | np.ndarray | None = None,
     normalize: str | None = "true",
     ax: Axes | None = None,
 ) -> Axes:
@@ -51,7 +57,7 @@ def plot_confusion(
         model: A compiled model for classes; or what `kerastrain.mistakes.confusion` returned, or
             the path of a file that `Confusion.save` wrote, and then nothing else.
         x: The inputs, as `fit` takes them; a tf.data.Dataset or a PyDataset brings its own `y`.
-        y: The labels: whole numbers, one-hot, or the strings that `classes` holds.
+        y: The labels, as the model's loss takes them, or the strings that `classes` holds.
         classes: What the classes are called, in the order of their labels.
         normalize: What the shares are of: "true" of the true class, "pred" of the predicted one,
             "all" of all rows; `None` draws counts.
@@ -99,31 +105,34 @@ def plot_top_losses(
     y: Any = None,
     *,
     count: int | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | np.ndarray | None = None,
     shown: Any = None,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] | np.ndarray | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> list[Axes]:
-    """Draws the rows that cost a model most: as pictures, as texts, or by their oddest columns.
+    """Draws the rows that cost a model most: pictures, series, texts, or their oddest columns.
 
     Labels that are wrong in the data, and rows that are hard for people too, are found here. Each
     row has its label, what the model took it for and how sure it was, and its loss. Of a row of
-    numbers, the columns are shown that lie furthest from their means, in standard deviations.
+    numbers, the columns are shown that lie furthest from their means, in standard deviations; a
+    series, of `x` of shape `(n, steps, features)`, has a line a feature. Of such an `x`, each row
+    is a picture where its sides are 8 or more, and none more than four times the other.
 
     Args:
         model: A compiled model; or what `kerastrain.mistakes.top_losses` returned, and then
             nothing else.
         x: The inputs, as `fit` takes them; a tf.data.Dataset or a PyDataset brings its own `y`.
-        y: The labels, whole numbers, one-hot or the strings that `classes` holds; or numbers.
+        y: The labels or numbers, as the model's loss takes them, or the strings that `classes`
+            holds.
         count: How many rows; 9 if left out.
         classes: What the classes are called, in the order of their labels.
         shown: What to show of each row in place of `x`, such as the texts that were made numbers.
         columns: What the columns of `x` are called; by default as the data frame calls them.
-        ax: Where to draw: as many Axes as there are pictures, or one for texts or rows. By default
-            a new figure.
+        ax: Where to draw: as many Axes as there are pictures or series, or one for texts or rows.
+            By default a new figure.
 
     Returns:
-        The Axes: one a picture, or one.
+        The Axes: one a picture or series, or one.
 
     Raises:
         ValueError: If model, loss and labels don't belong together.
@@ -141,13 +150,13 @@ def plot_top_losses(
         must = "be a compiled model or what `kerastrain.mistakes.top_losses` returns"
         raise invalid(function, "model", must, f"model={os.fspath(model)!r}", kind=TypeError)
     found: TopLosses = _found(function, model, x, y, options, TopLosses, mistakes.top_losses)
-    blocks = [_wrapped(_words(case)) for case in found.cases]
+    blocks = [wrapped(_words(case), _LINE, _LINES) for case in found.cases]
     written = [
         *(case.verdict for case in found.cases),
         *(line for block in blocks for line in block),
     ]
     font = font_for(written, function=function)
-    if found.kind == "pictures":
+    if found.kind in ("pictures", "series"):
         return _draw_pictures(function, found, font, ax)
     height = sum(map(len, blocks)) + 1.6 * len(blocks)  # in lines
     if ax is None:
@@ -164,7 +173,7 @@ def plot_residuals(
     x: Any = None,
     y: Any = None,
     *,
-    outputs: str | Sequence[str] | None = None,
+    outputs: str | Sequence[str] | np.ndarray | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> list[Axes]:
     """Draws how far a regression is off: predicted over true numbers, and what is left of these.
@@ -206,15 +215,16 @@ def plot_residuals(
     for number, panel in enumerate(axes):
         name = found.outputs[number % count]
         shown = "" if name == "output" else f" {font.legible(name)}"
-        colour = COLOURS[number % count % len(COLOURS)]
+        colours = colours_on(panel)
+        colour = colours[number % count % len(colours)]
         if number < count:
             _draw_predicted(panel, found, name, colour)
             words = (f"true{shown}", f"predicted{shown}")
         else:
             _draw_residuals(panel, found.residuals[name], found.fits[name], colour)
             words = (f"true less predicted{shown}", "rows")
-        panel.set_xlabel(words[0], fontproperties=font.sized("medium"))
-        panel.set_ylabel(words[1], fontproperties=font.sized("medium"))
+        panel.set_xlabel(words[0], **font.look)
+        panel.set_ylabel(words[1], **font.look)
     return axes
 
 
@@ -241,11 +251,11 @@ def _found(
 
 def _draw_cells(ax: Axes, values: np.ndarray, normalize: str | None) -> None:
     """Draws the cells from the background's colour to blue, rare confusions to be seen as well."""
-    ground = ax.get_facecolor()
-    blue = COLOURS[0] if _brightness(ground) > 0.5 else COLOURS[5]
-    colours = LinearSegmentedColormap.from_list("", [ground, blue])
+    colours = LinearSegmentedColormap.from_list("", [ax.get_facecolor(), colours_on(ax)[0]])
     highest = 1.0 if normalize in ("true", "pred") else float(np.nanmax(values)) or 1.0
-    image = ax.imshow(values, cmap=colours, norm=PowerNorm(0.5, vmin=0, vmax=highest))
+    image = ax.imshow(
+        values, cmap=colours, norm=PowerNorm(0.35 if is_dark(ax) else 0.5, vmin=0, vmax=highest)
+    )
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8)
     of = {"true": "% of the true class", "pred": "% of the predicted class", "all": "% of all rows"}
     bar.set_label(of[normalize] if normalize else "rows")
@@ -265,7 +275,7 @@ def _write_numbers(ax: Axes, values: np.ndarray, normalize: str | None) -> None:
             continue
         colour = image.cmap(image.norm(value))
         text = f"{value:,}" if normalize is None else _percent(value)
-        ink = "black" if _brightness(colour) > 0.45 else "white"
+        ink = "black" if brightness(colour) > 0.45 else "white"
         ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
 
 
@@ -273,23 +283,23 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}" if share >= 0.005 else "<1"
 
 
-def _brightness(colour: Any) -> float:
-    return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
-
-
 def _name_ticks(ax: Axes, classes: list[str], font: Font) -> None:
     step = math.ceil(len(classes) / _MOST_TICKS)
     ticks = list(range(0, len(classes), step))
     names = [font.legible(_short(classes[tick])) for tick in ticks]
     turned = max(map(len, names)) > 3
-    small = font.sized("medium" if len(ticks) <= 12 else "small")
-    look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(ticks, names, fontproperties=small, **(look if turned else {}))
-    ax.set_yticks(ticks, names, fontproperties=small)
+    look = font.look | {"fontsize": "medium" if len(ticks) <= 12 else "small"}
+    slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(ticks, names, **look, **(slanted if turned else {}))
+    ax.set_yticks(ticks, names, **look)
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    """Returns a name, without its end where it is long."""
+    if width_of(name) <= _LONGEST_NAME:
+        return name
+    kept = next(n for n in range(len(name), -1, -1) if width_of(name[:n]) < _LONGEST_NAME)
+    return f"{name[:kept]}…"
 
 
 def _draw_pictures(function: str, found: TopLosses, font: Font, ax: Any) -> list[Axes]:
@@ -301,13 +311,28 @@ def _draw_pictures(function: str, found: TopLosses, font: Font, ax: Any) -> list
     else:
         axes = given_axes(function, ax, names, panel="picture")
     for panel, case in zip(axes, found.cases, strict=True):
-        panel.imshow(_in_range(case.shown), cmap="gray")
-        panel.set_axis_off()
+        if found.kind == "series":
+            _draw_series(panel, case.shown)
+        else:
+            panel.imshow(_in_range(case.shown), cmap="gray")
+            panel.set_axis_off()
         sure = "" if case.probability is None else f" ({100 * case.probability:.0f} %)"
         lines = (case.true, f"predicted {case.predicted}{sure}", f"loss {case.loss:.3g}")
         title = "\n".join(map(font.legible, lines))
-        panel.set_title(title, fontproperties=font.sized("small"))
+        panel.set_title(title, fontsize="small", **font.look)
     return axes
+
+
+def _draw_series(ax: Axes, series: np.ndarray) -> None:
+    """Draws each feature over the steps; of more than there are colours, all in one."""
+    lines, colours = np.transpose(series), colours_on(ax)
+    few = len(lines) <= len(colours)
+    for number, values in enumerate(lines):
+        colour, alpha = (colours[number], 1) if few else (colours[0], 0.4)
+        ax.plot(values, color=colour, alpha=alpha, linewidth=1.1)
+    ax.tick_params(labelsize="small")
+    ax.set_xlabel("step", fontsize="small")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _in_range(picture: np.ndarray) -> np.ndarray:
@@ -330,36 +355,6 @@ def _words(case: Case) -> list[str]:
     return [f"{column}{',' * (column is not case.shown[-1])}" for column in case.shown]
 
 
-def _wrapped(words: Sequence[str]) -> list[str]:
-    """Returns the first words, in lines; Korean letters are twice as wide as Latin ones."""
-    lines, width = [""], 0
-    for word in itertools.chain.from_iterable(map(_pieces, words)):
-        wide = _width(word)
-        if width and width + 1 + wide > _LINE:
-            if len(lines) == _LINES:
-                lines[-1] += " …"
-                return lines
-            lines.append("")
-            width = 0
-        lines[-1] += f" {word}" if width else word
-        width += wide + (width > 0)
-    return lines
-
-
-def _pieces(word: str) -> list[str]:
-    """Returns a word, cut where it is longer than a line, as an address is, or Chinese."""
-    pieces = [""]
-    for sign in word:
-        if _width(pieces[-1]) + _width(sign) > _LINE:
-            pieces.append("")
-        pieces[-1] += sign
-    return pieces
-
-
-def _width(text: str) -> int:
-    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
-
-
 def _draw_texts(
     ax: Axes, cases: list[Case], blocks: list[list[str]], font: Font, height: float
 ) -> None:
@@ -368,8 +363,8 @@ def _draw_texts(
     ax.set(xlim=(0, 1), ylim=(height, 0))
     top = 0.6
     for case, lines in zip(cases, blocks, strict=True):
-        look: dict[str, Any] = {"va": "center", "fontproperties": font.sized(10)}
-        ax.text(0, top, font.legible(case.verdict), color=COLOURS[3], **look)
+        look: dict[str, Any] = {"va": "center", "fontsize": 10, **font.look}
+        ax.text(0, top, font.legible(case.verdict), color=colours_on(ax)[3], **look)
         ax.text(1, top, f"loss {case.loss:.3g}, row {case.row:,}", ha="right", **look)
         for number, line in enumerate(lines):
             ax.text(0, top + 1 + number, font.legible(line), **look)

@@ -15,7 +15,7 @@ from kerastrain._tables import html_table, text_table
 NORMALIZE = ("true", "pred", "all")
 """What the shares of a confusion may be of: the true class, the predicted one, or all rows."""
 
-KINDS = ("pictures", "texts", "rows")
+KINDS = ("pictures", "series", "texts", "rows")
 """What the cases of `TopLosses` may show."""
 
 _TOLD = 5  # confusions, in a summary
@@ -171,8 +171,8 @@ class Case:
         true: Its label, by the class's name, or its numbers.
         predicted: What the model gave.
         probability: How sure the model was of that; `None` for numbers.
-        shown: The row itself: a picture `(height, width)` or `(height, width, channels)`, a text,
-            or the columns that lie furthest from the mean.
+        shown: The row itself: a picture `(height, width)` or `(height, width, channels)`, a
+            series `(steps, features)`, a text, or the columns that lie furthest from the mean.
     """
 
     row: int
@@ -234,11 +234,12 @@ class TopLosses:
     def _repr_html_(self) -> str:
         """A table for a notebook."""
         header = ["row", "loss", "is", "predicted", "probability", "what"]
+        what = {"pictures": "a picture", "series": "a series"}.get(self.kind)
         cells = [
             [
                 *(f"{case.row:,}", f"{case.loss:.4g}", case.true, case.predicted),
                 "" if case.probability is None else f"{case.probability:.2f}",
-                "a picture" if self.kind == "pictures" else case.summary,
+                what or case.summary,
             ]
             for case in self.cases
         ]

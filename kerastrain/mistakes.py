@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain._checks import invalid, nearest, show, whole_number
+from kerastrain._checks import invalid, names_in, nearest, show, whole_number
 from kerastrain._data_checks import DataChecks, as_numpy, check_stream
 from kerastrain._shown_rows import shown_of
 from kerastrain.data import Rows, is_stream, rows_of
@@ -24,7 +24,7 @@ from kerastrain.state import preserved
 from kerastrain.tasks import compiled_loss, head_of
 
 _BATCH = 256  # rows; without gradients there is room for more than a training batch
-_Names = Sequence[str] | None
+_Names = Sequence[str] | np.ndarray | None
 
 
 def confusion(
@@ -41,7 +41,7 @@ def confusion(
         model: A compiled model for classes: a softmax head, or one sigmoid unit, or logits of
             either. The predicted class is the likeliest.
         x: The inputs, as `fit` takes them; a tf.data.Dataset or a PyDataset brings its own `y`.
-        y: The labels: whole numbers, one-hot, or the strings that `classes` holds.
+        y: The labels, as the model's loss takes them, or the strings that `classes` holds.
         classes: What the classes are called, in the order of their labels.
         function: The public function that was called.
 
@@ -59,7 +59,7 @@ def confusion(
     """
     pairs: list[np.ndarray] = []
     count = 0
-    asks = _Asked(function, model, classes)
+    asks = _Asked(function, model, classes, of_classes=True)
     with preserved(model):
         for rows, outputs in asks.answers(x, y):
             scores = asks.scores(rows.y, outputs)
@@ -100,7 +100,7 @@ def residuals(
         >>> residuals(model, [[1.0], [2.0]], [2.5, 4.0])
         <Residuals of output: 2 rows>
     """
-    asks = _Asked(function, model, None)
+    asks = _Asked(function, model, None, of_classes=False)
     true, predicted = [], []
     with preserved(model):
         for rows, given in asks.answers(x, y):
@@ -132,7 +132,8 @@ def top_losses(
     Args:
         model: A compiled model.
         x: The inputs, as `fit` takes them; a tf.data.Dataset or a PyDataset brings its own `y`.
-        y: The labels: whole numbers, one-hot, strings that `classes` holds; or numbers.
+        y: The labels or numbers, as the model's loss takes them, or the strings that `classes`
+            holds.
         count: How many rows.
         classes: What the classes are called, in the order of their labels.
         shown: What to show of each row in place of `x`, such as the texts that were made numbers,
@@ -153,7 +154,7 @@ def top_losses(
         row 1: loss 9, 7, predicted 4: column 0 2 (+1.0 sd)
     """
     count = whole_number(function, "count", count, least=1)
-    asks = _Asked(function, model, classes)
+    asks = _Asked(function, model, classes, of_classes=classes is not None)
     shower = shown_of(function, x, shown, columns)
     kept: list[_Kept] = []
     total, seen = 0.0, 0
@@ -195,19 +196,21 @@ class _Asked:
         function: The public function that was called.
         model: The model.
         classes: What its classes are called.
+        of_classes: Whether it is asked for classes, where it may as well give numbers.
     """
 
-    def __init__(self, function: str, model: Any, classes: _Names) -> None:
+    def __init__(self, function: str, model: Any, classes: _Names, *, of_classes: bool) -> None:
         self._function = function
         self._model = compiled_model_checked(function, model)
         self._loss = compiled_loss(self._model) or Loss("")
         self._head = head_of(self._model)
         self._of_each_row = _loss_of_each_row(self._model)
-        if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
+        self._of_classes = of_classes
+        self._classes = names_in(classes)
+        if classes is not None and self._classes is None:
             must = "be a list of the classes' names"
             received = f"classes={show(classes)}"
             raise invalid(function, "classes", must, received, kind=TypeError)
-        self._classes = None if classes is None else [str(name) for name in classes]
 
     def answers(self, x: Any, y: Any) -> Iterator[tuple[Rows, np.ndarray]]:
         """Yields the rows, batch by batch, and what the model gives for each: `(n, units)`.
@@ -234,29 +237,40 @@ class _Asked:
         if not self.tells_classes(y, outputs):
             return None
         if outputs.shape[1] > 1:
-            is_sure = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
-            return outputs if is_sure else _softmax(outputs)
+            return outputs if self._gives_probabilities(outputs) else _softmax(outputs)
         second = 1 / (1 + np.exp(-outputs)) if self._loss.from_logits else outputs
         return np.concatenate([1 - second, second], axis=1)
 
+    def _gives_probabilities(self, outputs: np.ndarray) -> bool:
+        if self._head and self._head.activation in ("softmax", "linear"):
+            return self._head.activation == "softmax"
+        if self._loss.task == "classes":
+            return not self._loss.from_logits
+        # Neither head nor loss can be read. In half precision the sum is off by some thousandths.
+        return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-2))
+
     def tells_classes(self, y: np.ndarray, outputs: np.ndarray) -> bool:
-        """Tells whether the answers are classes that exclude each other."""
+        """Tells whether the answers are classes that exclude each other.
+
+        That is a matter of head, loss and shapes, never of the values of one batch.
+        """
         name, units = self._loss.name, outputs.shape[1]
         activation = self._head.activation if self._head else ""
         if "categorical" in name or activation == "softmax":
             return bool(units > 1)
         if name.startswith("binary_") or activation == "sigmoid":
-            is_number = name.startswith(("mean_", "huber", "log_cosh"))
-            return bool(units == 1 and (not is_number or np.isin(y, (0, 1)).all()))
-        # A loss of the user's own, with labels that are one whole number a row.
-        is_own = name not in dir(keras.losses)
-        return bool(is_own and units > 1 and y.size == len(y) and (y == np.round(y)).all())
+            return bool(units == 1 and (self._loss.task != "numbers" or self._of_classes))
+        # A loss of the user's own, with one label a row for several units.
+        return bool(name not in dir(keras.losses) and units > 1 and y.size == len(y))
 
     def labels(self, y: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Returns the class of each row."""
         is_one_hot = y.ndim == 2 and y.shape[1] > 1
         labels = y.argmax(axis=1) if is_one_hot else np.round(y.reshape(-1)).astype(int)
         count = scores.shape[1]
+        if self._loss.task == "numbers" and not np.isin(y, (0, 1)).all():
+            must = f"be 0 or 1 for {self._loss.name} to tell classes"
+            raise invalid(self._function, "y", must, f"numbers from {y.min():g} to {y.max():g}")
         if labels.min() < 0 or labels.max() >= count:
             must = f"lie in 0..{count - 1}, for the model has {count} classes"
             received = f"labels from {labels.min()} to {labels.max()}"
@@ -400,11 +414,11 @@ def _like(function: str, y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 def _output_names(function: str, outputs: str | _Names, count: int) -> list[str]:
     if outputs is None:
         return ["output"] if count == 1 else [f"output {number}" for number in range(count)]
-    names = [outputs] if isinstance(outputs, str) else outputs
-    if not isinstance(names, Sequence) or len(names) != count or len(set(names)) != count:
+    names = [outputs] if isinstance(outputs, str) else names_in(outputs)
+    if names is None or len(names) != count or len(set(names)) != count:
         must = f"be a list of one name per output ({count}), each another"
         raise invalid(function, "outputs", must, f"outputs={show(outputs)}")
-    return [str(name) for name in names]
+    return names
 
 
 def _streamed(stream: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,40 +1,38 @@
 """Pictures of what training left behind: numbers first, then the drawing.
 
-`_history_curves` decides what there is to see and gives plain numbers; the functions below it put
-them on Axes. Nothing here shows a figure, prints, changes Matplotlib's settings or knows Keras.
+`history_picture` decides what there is to see and gives plain numbers; the functions here put them
+on Axes. Nothing here shows a figure, prints, changes Matplotlib's settings or knows Keras.
 """
 
 import dataclasses
-import itertools
-import math
-import os
-import textwrap
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, axes_in, given_axes, new_axes, points_to_draw
-from kerastrain._checks import invalid, one_of, real_number, show
-from kerastrain._run_folders import labels_for
-from kerastrain._run_reading import found_in
-from kerastrain.monitors import new_name
-from kerastrain.records import PER_EPOCH_FACTS, History
+from kerastrain._axes import axes_in, colours_on, given_axes, grades_on, new_axes, points_to_draw
+from kerastrain._fonts import Font, font_for, width_of, wrapped
+from kerastrain._history_picture import (
+    KINDS,
+    Curve,
+    HistoryPicture,
+    Names,
+    Panel,
+    Run,
+    history_picture,
+)
+from kerastrain.records import History
 
-_KINDS = ("training", "validation", "")
 _SOLID: dict[str, Any] = {"linewidth": 1.7}
 _DASHED: dict[str, Any] = {"linewidth": 1.1, "linestyle": "--"}
-_MOST_NAMED_RUNS = 12  # a longer legend fills the page with colours that can't be told apart
-_MOST_POINTS = 160_000  # of all lines together; more take seconds to draw, and show no more
-_POINTS_A_LINE = 1_000
-_Names = str | Sequence[str] | None
+_MOST_NAMED_RUNS = 12  # a longer legend fills the page
+_MOST_POINTS = 30_000  # of all lines together; noise that fills a panel takes seconds with more
+_POINTS_A_LINE = 400
 
 
 def plot_history(
@@ -49,8 +47,10 @@ def plot_history(
 
     Each metric has a panel, with training and validation in it. In a picture of one run, a line
     marks the best epoch and another the early stop; of several runs, each has a colour and a dot
-    at its best epoch, and a training curve is dashed where there are validation curves too. The
-    lines of many long runs go through the lowest and the highest point of each stretch only.
+    at its best epoch, and a training curve is dashed where there are validation curves too. More
+    than six names are ranked by their best values, from the best one, thick and in a colour of its
+    own, to the palest; more than twelve runs are drawn without training where they have validation.
+    The lines of many long runs go through the lowest and the highest point of each stretch only.
 
     Args:
         *histories: Each one our `History`, Keras's `History`, a dict of lists, or a path: to a run
@@ -85,35 +85,25 @@ def plot_history(
         training [0.9 0.5 0.4]
         validation [0.8 0.6 0.7]
     """
-    panels = _history_curves(histories, metrics, labels, smooth, log)
+    picture = history_picture(histories, metrics, labels, smooth, log)
     if metrics is None and isinstance(ax, Axes):
-        panels = panels[:1]
-    names = [panel.metric for panel in panels]
+        picture = dataclasses.replace(picture, panels=picture.panels[:1])
+    names = [panel.metric for panel in picture.panels]
     axes = (
-        new_axes(len(panels))
+        new_axes(len(names))
         if ax is None
         else given_axes("plot_history", ax, names, panel="metric")
     )
-    _draw(axes, panels, own_figure=ax is None)
+    _draw(axes, picture, own_figure=ax is None)
     return axes
-
-
-def measures_in(histories: Sequence[History]) -> list[str]:
-    """Returns the metrics that `plot_history` has a panel for, in their order.
-
-    Example:
-        >>> measures_in([History.of({"accuracy": [0.5], "val_loss": [0.9], "seconds": [1.0]})])
-        ['loss', 'accuracy']
-    """
-    return _choose_metrics(None, list(histories))
 
 
 def fill_figure(
     figure: Figure,
     histories: Sequence[Any],
     *,
-    metrics: _Names = None,
-    labels: _Names = None,
+    metrics: Names = None,
+    labels: Names = None,
     smooth: float = 0,
     log: bool = False,
     size: tuple[float, float] | None = None,
@@ -138,11 +128,11 @@ def fill_figure(
         >>> [ax.get_ylabel() for ax in axes]
         ['loss', 'r2']
     """
-    panels = _history_curves(histories, metrics, labels, smooth, log)
-    axes = axes_in(figure, len(panels))
+    picture = history_picture(histories, metrics, labels, smooth, log)
+    axes = axes_in(figure, len(picture.panels))
     if size is not None:
         figure.set_size_inches(size)
-    _draw(axes, panels, own_figure=True)
+    _draw(axes, picture, own_figure=True)
     return axes
 
 
@@ -163,191 +153,65 @@ def overlay(histories: Sequence[Any], **arguments: Any) -> Figure:
     return figure
 
 
-def _draw(axes: list[Axes], panels: list["_Panel"], *, own_figure: bool) -> None:
-    lines = sum(1 + (curve.smoothed is not None) for panel in panels for curve in panel.curves)
+def _draw(axes: list[Axes], picture: HistoryPicture, *, own_figure: bool) -> None:
+    panels = picture.panels
+    names = [run.label for run in picture.runs] + [panel.metric for panel in panels]
+    font = font_for([*names, picture.ranked_by], function="plot_history")
+    lines = sum(1 + (curve.smoothed is not None) for curve in picture.curves)
+    points = max(_POINTS_A_LINE, _MOST_POINTS // max(1, lines))
     for ax, panel in zip(axes, panels, strict=True):
-        _draw_panel(ax, panel, max(_POINTS_A_LINE, _MOST_POINTS // max(1, lines)))
-    _draw_legend(axes, panels, own_figure=own_figure)
+        _draw_panel(ax, picture, panel, points)
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(font.legible(panel.metric), **font.look)
+    _draw_legend(axes, picture, font, own_figure=own_figure)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """A history, what the legend calls it, its colour for each of `_KINDS`, and its dashes."""
-
-    history: History
-    label: str
-    colours: dict[str, str]
-    dashed: bool  # its training curves, to tell them from validation curves of the same colour
-
-
-@dataclasses.dataclass(frozen=True)
-class _Curve:
-    """One column of a run; `best` is the best epoch and its value, if this column chose it."""
-
-    run: _Run
-    column: str
-    kind: str  # one of `_KINDS`
-    values: list[float]
-    smoothed: list[float] | None
-    best: tuple[int, float] | None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Panel:
-    """The curves of one metric, among all the runs of the picture, and the scale of its y axis."""
-
-    metric: str
-    runs: list[_Run]
-    curves: list[_Curve]
-    scale: str
-
-
-def _history_curves(
-    sources: Sequence[Any], metrics: _Names, labels: _Names, smooth: float, log: bool
-) -> list[_Panel]:
-    """Computes what `plot_history` draws; the arguments are its own."""
-    runs = _runs(sources, labels)
-    smooth = real_number("plot_history", "smooth", smooth, least=0, below=1)
-    panels = []
-    for metric in _choose_metrics(metrics, [run.history for run in runs]):
-        curves = [
-            _curve(run, column, smooth)
-            for run in runs
-            for column in (metric, f"val_{metric}")
-            if column in run.history.history
-        ]
-        values = (value for curve in curves for value in curve.values)
-        logarithmic = log and all(value > 0 for value in values if math.isfinite(value))
-        panels.append(_Panel(metric, runs, curves, "log" if logarithmic else "linear"))
-    return panels
-
-
-def _runs(sources: Sequence[Any], labels: _Names) -> list[_Run]:
-    """Reads the histories and decides their looks: one shows its kinds, several show their runs."""
-    function, argument = "plot_history", "histories"
-    if not sources:
-        raise invalid(function, argument, "hold at least one history", "histories=()")
-    found = found_in(sources, function=function, argument=argument)
-    for sentence in found.unreadable:
-        warnings.warn(sentence, stacklevel=4)
-    sources, read = found.sources, found.histories
-    default = labels_for(sources) if len(sources) > 1 else [""]
-    names = default if labels is None else _check_labels(labels, len(sources))
-    begun = [bool(run.epoch) or not _is_path(at) for run, at in zip(read, sources, strict=True)]
-    if any(run.epoch for run in read):  # A run that has just begun waits its turn.
-        read, names = list(itertools.compress(read, begun)), list(itertools.compress(names, begun))
-    histories = [_renamed(history, position) for position, history in enumerate(read)]
-    if len(histories) == 1:
-        return [_Run(histories[0], names[0], dict(zip(_KINDS, COLOURS, strict=False)), False)]
-    colours = _colour_of_each(names)
-    validated = any(column.startswith("val_") for run in histories for column in run.history)
-    return [
-        _Run(history, name, dict.fromkeys(_KINDS, colours[name]), validated)
-        for history, name in zip(histories, names, strict=True)
-    ]
-
-
-def _colour_of_each(names: Sequence[str]) -> dict[str, str]:
-    """Returns a colour a name; of many names a scale, which at least shows their order."""
-    different = list(dict.fromkeys(names))
-    colours: Sequence[str] = COLOURS
-    if len(different) > len(COLOURS):
-        scale = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.9, len(different)))
-        colours = [to_hex(colour) for colour in scale]
-    return dict(zip(different, colours, strict=False))
-
-
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
-def _renamed(history: History, position: int) -> History:
-    """Returns the history, with "acc" called by today's name unless that is another column."""
-    if not history.epoch or not history.history:
-        must = "each hold at least one epoch of one column"
-        raise invalid("plot_history", "histories", must, f"histories[{position}]={history!r}")
-    columns = {new_name(name, history.history): row for name, row in history.history.items()}
-    monitor = history.monitor and new_name(history.monitor, history.history)
-    return dataclasses.replace(history, history=columns, monitor=monitor)
-
-
-def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else labels
-    if not isinstance(names, Sequence) or len(names) != count:
-        must = f"be a list of one label per history ({count})"
-        raise invalid("plot_history", "labels", must, f"labels={show(labels)}")
-    return [str(name) for name in names]
-
-
-def _choose_metrics(metrics: _Names, histories: list[History]) -> list[str]:
-    """Returns the names of the panels in their order."""
-    columns = list(dict.fromkeys(column for history in histories for column in history.history))
-    names = list(dict.fromkeys(column.removeprefix("val_") for column in columns))
-    names.sort(key=lambda name: name != "loss")
-    if metrics is None:
-        return [name for name in names if name not in PER_EPOCH_FACTS] or names
-    if isinstance(metrics, str):
-        metrics = [metrics]
-    if not isinstance(metrics, Sequence) or not metrics:
-        must = "be the name of a metric or a list of names"
-        raise invalid("plot_history", "metrics", must, f"metrics={show(metrics)}")
-    asked = [name if name in columns else new_name(name) for name in metrics]
-    bare = [name.removeprefix("val_") if name in columns else name for name in asked]
-    return list(dict.fromkeys(one_of("plot_history", "metrics", name, names) for name in bare))
-
-
-def _curve(run: _Run, column: str, smooth: float) -> _Curve:
-    history, values = run.history, run.history.history[column]
-    kind = "validation" if column.startswith("val_") else "training"
-    kind = "" if column in PER_EPOCH_FACTS else kind
-    smoothed = _smoothed(values, smooth) if smooth else None
-    best = None
-    if column == history.monitor and history.best_epoch is not None:
-        best = (history.best_epoch, history.best[column])
-    return _Curve(run, column, kind, values, smoothed, best)
-
-
-def _smoothed(values: Sequence[float], weight: float) -> list[float]:
-    """Returns the moving average of `plot_history`'s docstring, with gaps left as they are."""
-    average, seen, smoothed = 0.0, 0, []
-    for value in values:
-        if there := math.isfinite(value):
-            seen += 1
-            average = weight * average + (1 - weight) * value
-        smoothed.append(average / (1 - weight**seen) if there else math.nan)
-    return smoothed
-
-
-def _draw_panel(ax: Axes, panel: _Panel, points: int) -> None:
+def _draw_panel(ax: Axes, picture: HistoryPicture, panel: Panel, points: int) -> None:
     ax.set_yscale(panel.scale)
     for curve in panel.curves:
-        _draw_curve(ax, curve, points)
-    if len(panel.runs) == 1:  # the lines of several would be a forest
-        _mark_epochs(ax, panel.runs[0].history)
+        _draw_curve(ax, picture, curve, points)
+    if len(picture.runs) == 1:  # the lines of several would be a forest
+        _mark_epochs(ax, picture.runs[0].history)
         for best in filter(None, (curve.best for curve in panel.curves)):
             _say_best(ax, *best)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(panel.metric)
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
-def _draw_curve(ax: Axes, curve: _Curve, points: int) -> None:
+def _draw_curve(ax: Axes, picture: HistoryPicture, curve: Curve, points: int) -> None:
     """Draws the curve, the raw one behind a smoothed one, and a dot at its best epoch."""
-    colour = curve.run.colours[curve.kind]
-    dashed = curve.run.dashed and curve.kind == "training"
-    style = {"color": colour, **(_DASHED if dashed else _SOLID)}
+    style = _look(ax, picture, curve)
     if curve.smoothed is not None:
         faint = style | {"alpha": 0.25, "linestyle": "-", "linewidth": 1}
         _draw_line(ax, curve, curve.values, points, label="_raw", **faint)
     name = ", ".join(filter(None, (curve.run.label, curve.kind)))
     _draw_line(ax, curve, curve.smoothed or curve.values, points, label=name, **style)
-    if curve.best:
-        ring = ax.get_facecolor()
+    if curve.best and (picture.is_best(curve.run) or not picture.ranked_by):
+        ring, colour = ax.get_facecolor(), style["color"]
         (dot,) = ax.plot(*curve.best, "o", color=colour, markeredgecolor=ring, label="_best")
         dot.set(markersize=7.5, zorder=4)
 
 
-def _draw_line(ax: Axes, curve: _Curve, column: Sequence[float], points: int, **style: Any) -> None:
+def _look(ax: Axes, picture: HistoryPicture, curve: Curve) -> dict[str, Any]:
+    """Returns colour and kind of a line: of one run a colour each, of several the same."""
+    if len(picture.runs) == 1:
+        return {"color": colours_on(ax)[KINDS.index(curve.kind)], **_SOLID}
+    is_dashed = picture.is_validated and curve.kind == "training"
+    style = _DASHED if is_dashed else _SOLID
+    if picture.is_best(curve.run):
+        style = style | {"linewidth": 2 if is_dashed else 3, "zorder": 3}
+    elif picture.ranked_by:  # What is better lies above what is worse.
+        style = style | {"linewidth": 1.1, "zorder": 2.9 - (curve.run.place or 0)}
+    return {"color": _colour(ax, picture, curve.run), **style}
+
+
+def _colour(ax: Axes, picture: HistoryPicture, run: Run) -> Any:
+    """Returns the colour of one of several runs; the best of many has one that nothing else has."""
+    if run.place is None:
+        return colours_on(ax)[run.number]
+    return colours_on(ax)[3] if picture.is_best(run) else grades_on(ax)(run.place)
+
+
+def _draw_line(ax: Axes, curve: Curve, column: Sequence[float], points: int, **style: Any) -> None:
     shown = points_to_draw(column, points)
     values = np.asarray(column, dtype=float)[shown]
     there = np.pad(np.isfinite(values), 1)
@@ -385,13 +249,18 @@ def _say_best(ax: Axes, epoch: int, value: float) -> None:
     )
 
 
-def _draw_legend(axes: list[Axes], panels: list[_Panel], *, own_figure: bool) -> None:
+def _draw_legend(
+    axes: list[Axes], picture: HistoryPicture, font: Font, *, own_figure: bool
+) -> None:
     """Puts the legend beside the panels of our own figure, or into the first of those given."""
-    single = len(panels[0].runs) == 1
-    entries = _entries_of_one(axes) if single else _entries_of_many(panels)
+    single = len(picture.runs) == 1
+    entries = _entries_of_one(axes) if single else _entries_of_many(axes[0], picture)
     if not entries:
         return
     owner: Any = axes[0].figure if own_figure else axes[0]
+    title = f"{font.legible(picture.ranked_by)}, best first" if picture.ranked_by else None
+    width = 60 if single else 32
+    names = ["\n".join(wrapped(font.legible(e).split(), width, 3)) for e in entries.values()]
     place: dict[str, Any] = {"loc": "outside right upper", "frameon": False}
     if not own_figure:
         # To search the best place takes long among the many curves that many entries mean.
@@ -399,14 +268,15 @@ def _draw_legend(axes: list[Axes], panels: list[_Panel], *, own_figure: bool) ->
     elif single:
         place |= {"loc": "outside lower center", "ncols": 2 * min(len(axes), 2)}
     else:
-        lines = "\n".join(entries.values()).split("\n")
+        lines = "\n".join(filter(None, [title, *names])).split("\n")
         width, height = owner.get_size_inches()
-        width += 0.8 + 0.08 * max(map(len, lines))
+        width += 0.8 + 0.08 * max(map(width_of, lines))
         owner.set_size_inches(width, max(height, 0.8 + 0.2 * len(lines)))
     # Matplotlib 3.9 leaves out of a legend what is called "_...", so the names are set afterwards.
-    legend = owner.legend(list(entries), [" "] * len(entries), **place)
-    for text, name in zip(legend.get_texts(), entries.values(), strict=True):
-        text.set_text(name)
+    legend = owner.legend(list(entries), [" "] * len(entries), title=title, **place)
+    legend.get_title().set(**font.look)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, **font.look)
 
 
 def _entries_of_one(axes: list[Axes]) -> dict[Any, str]:
@@ -416,21 +286,21 @@ def _entries_of_one(axes: list[Axes]) -> dict[Any, str]:
     return {handle: name for name, handle in handles.items()}
 
 
-def _entries_of_many(panels: list[_Panel]) -> dict[Any, str]:
+def _entries_of_many(ax: Axes, picture: HistoryPicture) -> dict[Any, str]:
     """Returns the runs and a key to their lines; of too many runs some, evenly spread."""
-    runs = list({run.label: run for run in panels[0].runs}.values())
-    curves = [curve for panel in panels for curve in panel.curves]
+    runs = list({run.label: run for run in picture.runs}.values())
     shown = np.linspace(0, len(runs) - 1, min(len(runs), _MOST_NAMED_RUNS)).round().astype(int)
     entries: dict[Any, str] = {}
     for run in (runs[row] for row in shown):
-        name = textwrap.fill(run.label, 32, max_lines=3, placeholder=" …")
-        entries[Line2D([], [], color=run.colours["training"], linewidth=2.5)] = name
+        thick = 3.5 if picture.is_best(run) else 2.5
+        entries[Line2D([], [], color=_colour(ax, picture, run), linewidth=thick)] = run.label
     if len(runs) > len(shown):
         entries[Line2D([], [], linestyle="none")] = f"… and {len(runs) - len(shown)} more"
     ink = matplotlib.rcParams["text.color"]
-    if runs[0].dashed:
-        entries[Line2D([], [], color=ink, **_DASHED)] = "training"
-        entries[Line2D([], [], color=ink, **_SOLID)] = "validation"
-    if any(curve.best for curve in curves):
+    kinds = {curve.kind for curve in picture.curves}
+    if picture.is_validated:
+        looks = {"training": _DASHED, "validation": _SOLID}
+        entries |= {Line2D([], [], color=ink, **looks[k]): k for k in looks if k in kinds}
+    if any(curve.best for curve in picture.curves):
         entries[Line2D([], [], color=ink, marker="o", linestyle="none")] = "best epoch"
     return entries

@@ -18,8 +18,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, given_axes, new_axes
-from kerastrain._checks import invalid, show, whole_number
+from kerastrain._axes import COLOURS, colours_on, given_axes, new_axes
+from kerastrain._checks import invalid, names_in, show, whole_number
+from kerastrain._fonts import font_for
 from kerastrain._record_files import record_of
 from kerastrain.rate_records import LRSweep
 
@@ -55,19 +56,20 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
     found = picture.sweep
     legend = "lower left" if ax is None else "best"
     (ax,) = new_axes(1) if ax is None else given_axes("plot_lr_sweep", ax, ["loss"], panel="panel")
-    ink = matplotlib.rcParams["text.color"]
+    font = font_for([picture.text], function="plot_lr_sweep")
+    ink, colours = matplotlib.rcParams["text.color"], colours_on(ax)
     points: dict[str, Any] = {"marker": ".", "linestyle": "none", "alpha": 0.3, "markersize": 4}
-    ax.plot(found.rates, found.losses, color=COLOURS[0], label="each step", **points)
-    ax.plot(found.rates, found.smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
+    ax.plot(found.rates, found.losses, color=colours[0], label="each step", **points)
+    ax.plot(found.rates, found.smoothed, color=colours[0], linewidth=2, label="smoothed")
     if found.bottom:
-        ax.axvspan(*found.bottom, color=COLOURS[3], alpha=0.1, linewidth=0, label="bottom")
-    ax.axvline(found.suggestion, color=COLOURS[3], linewidth=1.2, zorder=1)
-    (dot,) = ax.plot(found.suggestion, picture.height, "o", color=COLOURS[3], label="suggestion")
+        ax.axvspan(*found.bottom, color=colours[3], alpha=0.1, linewidth=0, label="bottom")
+    ax.axvline(found.suggestion, color=colours[3], linewidth=1.2, zorder=1)
+    (dot,) = ax.plot(found.suggestion, picture.height, "o", color=colours[3], label="suggestion")
     dot.set(markersize=8, markeredgecolor=ax.get_facecolor(), zorder=4)
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=picture.limits)
     left = picture.is_left
     ax.annotate(
-        picture.text,
+        "\n".join(map(font.legible, picture.text.split("\n"))),
         xy=(found.suggestion, 0.97),
         xycoords=ax.get_xaxis_transform(),
         xytext=(8 if left else -8, 0),
@@ -75,6 +77,7 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
         ha="left" if left else "right",
         va="top",
         color=ink,
+        **font.look,
         bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 1},
     )
     ax.legend(loc=legend, frameon=False)
@@ -167,7 +170,7 @@ def plot_schedule(
     if len(curves) == 1:
         _say_peak(axes[0], curves[0])
     else:
-        axes[0].legend(frameon=False)
+        _draw_legend(axes[0], curves)
     return axes
 
 
@@ -176,7 +179,7 @@ class _Curve:
     """What a schedule does in a run; `momenta` is `None` where it leaves the momentum alone."""
 
     label: str
-    look: dict[str, Any]
+    position: int
     epochs: np.ndarray
     rates: np.ndarray
     momenta: np.ndarray | None
@@ -203,9 +206,7 @@ def _schedule_curves(
         if hasattr(schedule, "for_run"):
             schedule = schedule.for_run(steps_per_epoch, epochs)
         _check_gives_a_rate(schedule, position)
-        turn, number = divmod(position, len(COLOURS))
-        look = {"color": COLOURS[number], "linestyle": _STYLES[turn % len(_STYLES)]}
-        curves.append(_curve(schedule, name, look, epochs, steps_per_epoch))
+        curves.append(_curve(schedule, name, position, epochs, steps_per_epoch))
     return curves
 
 
@@ -220,14 +221,12 @@ def _check_gives_a_rate(schedule: Any, position: int) -> None:
         raise invalid("plot_schedule", "schedules", must, received, kind=TypeError)
 
 
-def _curve(
-    schedule: Any, label: str, look: dict[str, Any], epochs: int, steps_per_epoch: int
-) -> _Curve:
+def _curve(schedule: Any, label: str, position: int, epochs: int, steps_per_epoch: int) -> _Curve:
     steps = _steps_shown(schedule, epochs * steps_per_epoch)
     momentum_at = getattr(schedule, "momentum_at", None)
     there = momentum_at is not None and momentum_at(0) is not None
     momenta = _values(momentum_at, steps) if momentum_at and there else None
-    return _Curve(label, look, steps / steps_per_epoch, _values(schedule, steps), momenta)
+    return _Curve(label, position, steps / steps_per_epoch, _values(schedule, steps), momenta)
 
 
 def _steps_shown(schedule: Any, total: int) -> np.ndarray:
@@ -266,23 +265,35 @@ def _name(schedule: Any) -> str:
 
 
 def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else labels
-    if not isinstance(names, Sequence) or len(names) != count:
+    names = [labels] if isinstance(labels, str) else names_in(labels)
+    if names is None or len(names) != count:
         must = f"be a list of one label per schedule ({count})"
         raise invalid("plot_schedule", "labels", must, f"labels={show(labels)}")
-    return [str(name) for name in names]
+    return names
 
 
 def _draw_panel(ax: Axes, name: str, curves: Sequence[_Curve]) -> None:
     for curve in curves:
         values = curve.rates if name == _RATE else curve.momenta
         if values is not None:
-            ax.plot(curve.epochs, values, label=curve.label, linewidth=1.7, **curve.look)
+            ax.plot(curve.epochs, values, label=curve.label, **_look(ax, curve))
     ax.set_xlabel("epoch")
     ax.set_ylabel(name)
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     if name == _RATE:
         ax.set_ylim(bottom=0)  # A rate is a length: its half should look like one.
+
+
+def _draw_legend(ax: Axes, curves: Sequence[_Curve]) -> None:
+    font = font_for([curve.label for curve in curves], function="plot_schedule")
+    for text in ax.legend(frameon=False).get_texts():
+        text.set(text=font.legible(text.get_text()), **font.look)
+
+
+def _look(ax: Axes, curve: _Curve) -> dict[str, Any]:
+    turn, number = divmod(curve.position, len(COLOURS))
+    style = _STYLES[turn % len(_STYLES)]
+    return {"color": colours_on(ax)[number], "linestyle": style, "linewidth": 1.7}
 
 
 def _say_peak(ax: Axes, curve: _Curve) -> None:
@@ -291,7 +302,7 @@ def _say_peak(ax: Axes, curve: _Curve) -> None:
     epoch, rate = curve.epochs[peak], curve.rates[peak]
     ring = ax.get_facecolor()
     (dot,) = ax.plot(
-        epoch, rate, "o", color=curve.look["color"], markeredgecolor=ring, label="_peak"
+        epoch, rate, "o", color=_look(ax, curve)["color"], markeredgecolor=ring, label="_peak"
     )
     dot.set(markersize=7.5, zorder=4)
     ax.set_ylim(0, 1.15 * rate or None)  # Room for the words above it.

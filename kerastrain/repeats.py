@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from kerastrain._checks import invalid, show
-from kerastrain._noise import found_in, mean_of, spread_of, with_spread
+from kerastrain._noise import found_in, mean_of, rounded, spread_of, with_spread
 from kerastrain._tables import html_table
 from kerastrain.records import History
 
@@ -78,8 +78,7 @@ class Repeats:
         if len(found) == 1:
             return f"{self.metric} {found[0]:.4g} with one seed{lost}"
         scatter = with_spread(self.mean, self.spread)
-        digits = len(scatter.split(" ± ")[0].partition(".")[2])
-        span = f"{min(found):.{digits}f} to {max(found):.{digits}f}"
+        span = " to ".join(rounded(end(found), self.spread) for end in (min, max))
         return f"{self.metric} {scatter} over {len(found)} seeds ({span}){lost}"
 
     def __repr__(self) -> str:

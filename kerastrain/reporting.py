@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 from kerastrain import _pages as pages
 from kerastrain._checks import invalid, show
 from kerastrain._files import replacing
+from kerastrain._history_picture import measures_in
 from kerastrain._record_files import UnreadableError, fields_in, read_text
 from kerastrain._run_folders import ENVIRONMENT
 from kerastrain._run_reading import Found, found_in, is_path, names_of, names_of_runs
 from kerastrain.comparison import Comparison, comparison_of
 from kerastrain.diagnosis import Diagnosis, diagnose
-from kerastrain.plots import measures_in, overlay
+from kerastrain.plots import overlay
 from kerastrain.records import DIGESTS, History
 
 _MOST_WHOLE = 6  # Runs that each have a chapter with pictures; of more, a table.

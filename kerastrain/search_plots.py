@@ -14,21 +14,23 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, given_axes
+from kerastrain._axes import colours_on, given_axes, grades_on
+from kerastrain._fonts import Font, font_for
 from kerastrain._record_files import record_of
 from kerastrain._search_picture import ParameterAxis, SearchPicture, number_text, search_picture
 from kerastrain.search_records import SearchResult, Trial, cut
 
 _PANELS = ("value", "importance", "parameters")
-_BEST, _NO_VALUE = COLOURS[3], "0.5"
+_NO_VALUE = "0.5"
+_BEST = 3  # of the colours, as everywhere
 _POINT: dict[str, Any] = {"linestyle": "none", "markeredgewidth": 0}
 _LOOKS: dict[str, dict[str, Any]] = {
-    "complete": _POINT | {"marker": "o", "color": COLOURS[0], "alpha": 0.8, "markersize": 5.5},
-    "pruned": _POINT | {"marker": "D", "color": COLOURS[1], "alpha": 0.6, "markersize": 4.5},
+    "complete": _POINT | {"marker": "o", "alpha": 0.8, "markersize": 5.5},
+    "pruned": _POINT | {"marker": "D", "alpha": 0.6, "markersize": 4.5},
 }
 
 
@@ -73,9 +75,16 @@ def plot_search(
         axes = _new_axes(len(picture.axes))
     else:
         axes = given_axes("plot_search", ax, panels, panel="panel")
+    font = font_for(_words(picture), function="plot_search")
     for draw, panel_ax in zip((_draw_values, _draw_importance, _draw_lines), axes, strict=False):
-        draw(panel_ax, picture)
+        draw(panel_ax, picture, font)
     return axes
+
+
+def _words(picture: SearchPicture) -> list[str]:
+    """Returns what the user, or his data, have named."""
+    ticks = [word for axis in picture.axes for word in axis.ticks.values()]
+    return [picture.result.metric, *(axis.name for axis in picture.axes), *ticks]
 
 
 def _new_axes(coordinates: int) -> list[Axes]:
@@ -93,17 +102,17 @@ def _new_axes(coordinates: int) -> list[Axes]:
     return [axes[name] for name in _PANELS]
 
 
-def _draw_values(ax: Axes, picture: SearchPicture) -> None:
+def _draw_values(ax: Axes, picture: SearchPicture, font: Font) -> None:
     if not picture.trials:
         _say(ax, "no trials")
         return
-    line, scale = picture.best_so_far, picture.scale
+    line, scale, colours = picture.best_so_far, picture.scale, colours_on(ax)
     if line.numbers:
-        style: dict[str, Any] = {"color": COLOURS[2], "linewidth": 1.7, "drawstyle": "steps-post"}
+        style: dict[str, Any] = {"color": colours[2], "linewidth": 1.7, "drawstyle": "steps-post"}
         ax.plot(line.numbers, line.values, label="best so far", **style)
-    for state, points in picture.points.items():
+    for colour, (state, points) in zip(colours, picture.points.items(), strict=False):
         if points.numbers:
-            ax.plot(points.numbers, points.values, label=state, **_LOOKS[state])
+            ax.plot(points.numbers, points.values, label=state, color=colour, **_LOOKS[state])
     _draw_beyond(ax, picture)
     _draw_valueless(ax, picture)
     _draw_best(ax, picture.best)
@@ -116,7 +125,8 @@ def _draw_values(ax: Axes, picture: SearchPicture) -> None:
         ax.set_ylim(scale.at(-0.16 if picture.valueless else -0.07), scale.at(1.07))
     else:
         ax.set_yticks([])
-    ax.set(xlabel="trial", ylabel=_folded(picture.result.metric, 34, 2))
+    ax.set_xlabel("trial")
+    ax.set_ylabel(_folded(font.legible(picture.result.metric), 34, 2), **font.look)
     ax.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
     ax.legend(frameon=False, fontsize="small", columnspacing=1.2, handletextpad=0.5, **place)
@@ -135,7 +145,7 @@ def _draw_beyond(ax: Axes, picture: SearchPicture) -> None:
     ]
     if beyond:
         edge, marker = (high, "^") if picture.result.mode == "min" else (low, "v")
-        look: dict[str, Any] = {"marker": marker, "linestyle": "none", "color": COLOURS[4]}
+        look: dict[str, Any] = {"marker": marker, "linestyle": "none", "color": colours_on(ax)[4]}
         ax.plot(beyond, [edge] * len(beyond), label="far off", **look)
 
 
@@ -154,34 +164,41 @@ def _draw_best(ax: Axes, best: Trial | None) -> None:
         label = f"best: {best.value:.4g} in trial {best.number}"
         ring = ax.get_facecolor()
         (dot,) = ax.plot(
-            best.number, best.value, "o", color=_BEST, markeredgecolor=ring, label=label
+            best.number,
+            best.value,
+            "o",
+            color=colours_on(ax)[_BEST],
+            markeredgecolor=ring,
+            label=label,
         )
         dot.set(markersize=9, zorder=4)
 
 
-def _draw_importance(ax: Axes, picture: SearchPicture) -> None:
+def _draw_importance(ax: Axes, picture: SearchPicture, font: Font) -> None:
     if not picture.importance:
         _say(ax, "The importance of the parameters\nis not known: too few complete trials")
         return
     names, shares = zip(*picture.importance, strict=True)
     rows = range(len(names))
-    ax.barh(rows, shares, color=COLOURS[0], height=0.65)
+    ax.barh(rows, shares, color=colours_on(ax)[0], height=0.65)
     for row, share in zip(rows, shares, strict=True):
         text = "< 1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
         place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
         ax.annotate(text, (share, row), fontsize="small", **place)
     # The more bars, the less height for a name beside each.
     letters, lines, size = (30, 1, "small") if len(names) > 6 else (20, 2, "medium")
-    ax.set_yticks(rows, [_folded(name, letters, lines) for name in names], fontsize=size)
+    folded = [_folded(font.legible(name), letters, lines) for name in names]
+    ax.set_yticks(rows, folded, fontsize=size, **font.look)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(max(len(names), 5) - 0.4, -0.6)  # From above, and of few no thick bars.
     ax.set_xlim(0, 1.18 * max(*shares, 1e-9))
     ax.set_xticks([])
     ax.spines[["top", "right", "bottom"]].set_visible(False)
-    ax.set_xlabel(f"importance for {_folded(picture.result.metric, 26, 1)}")
+    metric = _folded(font.legible(picture.result.metric), 26, 1)
+    ax.set_xlabel(f"importance for {metric}", **font.look)
 
 
-def _draw_lines(ax: Axes, picture: SearchPicture) -> None:
+def _draw_lines(ax: Axes, picture: SearchPicture, font: Font) -> None:
     if not picture.axes:
         _say(ax, "no parameters" if picture.trials else "no trials")
         return
@@ -196,10 +213,17 @@ def _draw_lines(ax: Axes, picture: SearchPicture) -> None:
         ax.add_collection(LineCollection(paths, colors=shades, label=f"_{state}", **style))
     if picture.best:
         best = heights[picture.trials.index(picture.best)]
-        ax.plot(range(len(best)), best, color=_BEST, linewidth=3, zorder=3, label="_best")
+        ax.plot(
+            range(len(best)),
+            best,
+            color=colours_on(ax)[_BEST],
+            linewidth=3,
+            zorder=3,
+            label="_best",
+        )
     if picture.scale and picture.scale.low < picture.scale.high:
         _draw_strip(ax, len(picture.axes) - 1, colours)
-    _draw_coordinates(ax, picture.axes)
+    _draw_coordinates(ax, picture.axes, font)
     if picture.omitted:
         shown = len(picture.axes) - (picture.scale is not None)
         words = f"{shown} of {shown + picture.omitted} parameters, the most important"
@@ -219,10 +243,8 @@ def _line_styles(count: int) -> dict[str, dict[str, Any]]:
 
 def _value_colours(ax: Axes, mode: str) -> Callable[[Any], Any]:
     """Returns the colour of a place on the axis of values: the better, the more it stands out."""
-    scale = matplotlib.colormaps["viridis"]
-    is_dark = sum(to_rgb(ax.get_facecolor())) < 1.5
-    best_is_low = (mode == "min") != is_dark
-    return lambda place: scale(0.92 * (place if best_is_low else 1 - place))
+    grades = grades_on(ax)
+    return grades if mode == "min" else lambda place: grades(1 - place)
 
 
 def _draw_strip(ax: Axes, at: int, colours: Callable[[Any], Any]) -> None:
@@ -233,7 +255,7 @@ def _draw_strip(ax: Axes, at: int, colours: Callable[[Any], Any]) -> None:
     ax.pcolormesh([at, at + 0.007 * (at + 1)], edges, cells, cmap=colour_map, zorder=4)
 
 
-def _draw_coordinates(ax: Axes, axes: Sequence[ParameterAxis]) -> None:
+def _draw_coordinates(ax: Axes, axes: Sequence[ParameterAxis], font: Font) -> None:
     """Draws the axes with their words, and their names above them."""
     ink = matplotlib.rcParams["text.color"]
     ax.set(xlim=(-0.3, len(axes) - 0.45), ylim=(-0.03, 1.03), yticks=[])
@@ -243,14 +265,15 @@ def _draw_coordinates(ax: Axes, axes: Sequence[ParameterAxis]) -> None:
     letters = max(6, int(inches / 0.075))
     ax.xaxis.tick_top()
     ax.tick_params(axis="x", length=0)
-    names = [_folded(axis.name, letters, 4) for axis in axes]
-    ax.set_xticks(range(len(axes)), names, fontsize="small")
+    names = [_folded(font.legible(axis.name), letters, 4) for axis in axes]
+    ax.set_xticks(range(len(axes)), names, fontsize="small", **font.look)
     box = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "alpha": 0.75, "pad": 0.5}
     for x, axis in enumerate(axes):
         for height, word in axis.ticks.items():
             place: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points"}
             look: dict[str, Any] = {"va": "center", "fontsize": "small", "bbox": box, "zorder": 5}
-            ax.annotate(cut(word, letters), (x, height), **place, **look)
+            shown = cut(font.legible(word), letters)
+            ax.annotate(shown, (x, height), **place, **look, **font.look)
 
 
 def _draw_legend_below(ax: Axes, picture: SearchPicture) -> None:
@@ -258,7 +281,10 @@ def _draw_legend_below(ax: Axes, picture: SearchPicture) -> None:
     ink = matplotlib.rcParams["text.color"]
     looks: dict[str, dict[str, Any]] = {}
     if picture.best:
-        looks[f"best: trial {picture.best.number}"] = {"color": _BEST, "linewidth": 3}
+        looks[f"best: trial {picture.best.number}"] = {
+            "color": colours_on(ax)[_BEST],
+            "linewidth": 3,
+        }
     if "pruned" in states:
         looks["pruned"] = {"color": ink, "alpha": 0.3, "linewidth": 1}
     if "failed" in states:

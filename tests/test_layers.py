@@ -71,6 +71,7 @@ RANKS = {
     "_live_plot": 2.5,
     "monitors": 0.5,
     "_fonts": 0,
+    "_history_picture": 1.8,
     "mistake_records": 1.5,
     "_shown_rows": 2.5,
     "mistakes": 3,
@@ -268,7 +269,7 @@ READERS = [
     *("_feature_findings", "_run_folders", "_noise", "repeats"),
     *("_run_reading", "_standings", "_comparison_words", "comparison", "_pages", "reporting"),
     *("_curves", "_run_facts", "_advice", "diagnosis"),
-    *("_fonts", "mistake_records", "monitors"),
+    *("_fonts", "_history_picture", "mistake_records", "monitors"),
 ]
 
 

@@ -93,9 +93,14 @@ def test_a_trial_tells_that_pictures_are_dear_here():
 
 def test_what_is_no_bargain_after_a_trial_waits(monkeypatch, tmp_path):
     trials = []
-    monkeypatch.setattr(_live_plot, "_seconds_of_a_trial", lambda clock: trials.append(1) or 9.0)
     live = live_plot(tmp_path / "live.png", every=0)
     live._clock = clock = Clock()
+
+    def draw():
+        trials.append(1)
+        clock.now += 9.0
+
+    monkeypatch.setattr(_live_plot, "_draw_empty_axes", draw)
     live.set_params({"epochs": 100})
     live.on_train_begin()
     for epoch in range(99):
@@ -306,11 +311,63 @@ def test_a_full_disk_costs_a_picture_and_never_the_run(monkeypatch, tmp_path):
     monkeypatch.setattr(_live_plot, "replacing", full)
     monkeypatch.setattr(_live_plot, "SHARE", 1e9)
     path = tmp_path / "live.png"
-    with pytest.warns(UserWarning, match="written") as caught:
+    with pytest.warns(UserWarning, match="space") as caught:
         history = our_fit([live_plot(path, every=0)])
     ours = [str(one.message) for one in caught if one.category is UserWarning]
-    assert ours == [f"`live_plot`: {path} can't be written (No space left on device)."]
+    assert ours == ["`live_plot`: a picture failed (OSError: [Errno 28] No space left on device)."]
     assert len(history) == 3
+
+
+@pytest.mark.parametrize("what", ["fill_figure", "_draw_empty_axes"])
+def test_whatever_goes_wrong_with_a_picture_is_one_warning_and_its_time_is_counted(
+    what, monkeypatch, tmp_path
+):
+    live = live_plot(tmp_path / "live.png", every=0)
+    live._clock = clock = Clock()
+
+    def fail(*_, **__):
+        clock.now += 0.5
+        raise ValueError("no such formula")
+
+    monkeypatch.setattr(_live_plot, what, fail)
+    live.set_params({"epochs": 100})
+    live.on_train_begin()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch in range(100):
+            clock.now += 1.0
+            live.on_epoch_end(epoch, {"loss": 1.0})
+        live.on_train_end()
+    sentence = "`live_plot`: a picture failed (ValueError: no such formula)."
+    assert [str(one.message) for one in caught if one.category is UserWarning] == [sentence]
+    assert len(live.history) == 100
+    assert live.budget.spent >= 0.5
+
+
+def test_ctrl_c_in_a_picture_ends_the_run(monkeypatch, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_live_plot, "fill_figure", interrupt)
+    live = live_plot(tmp_path / "live.png")
+    live.on_train_begin()
+    live.on_epoch_end(0, {"loss": 1.0})
+    with pytest.raises(KeyboardInterrupt):
+        live.on_train_end()
+
+
+def test_a_metric_of_any_name_is_drawn(tmp_path):
+    live = live_plot(tmp_path / "live.png")
+    live.on_train_begin()
+    live.on_epoch_end(0, {"$a_$ acc": 1.0})
+    live.on_train_end()
+    assert (tmp_path / "live.png").exists()
+
+
+def test_a_path_may_begin_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert live_plot("~/live.png").path == tmp_path / "live.png"
 
 
 # However a run ends.

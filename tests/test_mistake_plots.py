@@ -175,6 +175,24 @@ def test_colours_are_brought_between_0_and_1(low, high):
     np.testing.assert_allclose(drawn, np.linspace(0, 1, 90).reshape(5, 6, 3), atol=1e-12)
 
 
+@pytest.mark.parametrize("features", [1, 3, 9])
+def test_each_feature_of_a_series_is_a_line_over_the_steps(features):
+    series = GENERATOR.normal(size=(50, features))
+    case = Case(3, 2.0, "1.5", "0.5", None, series)
+    (ax,) = draw_top_losses(TopLosses([case], "series", rows=9, mean_loss=1.0))
+    assert ax.get_title() == "1.5\npredicted 0.5\nloss 2"
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.get_lines()], series.T)
+    assert len({line.get_color() for line in ax.get_lines()}) == {1: 1, 3: 3, 9: 1}[features]
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_a_rare_confusion_can_be_seen(style):
+    with plt.style.context(style):
+        image = draw_confusion(PETS).images[0]
+        ground = luminance(matplotlib.colors.to_rgb(image.axes.get_facecolor()))
+        assert abs(luminance(image.cmap(image.norm(0.03))) - ground) > 0.1
+
+
 def test_texts_are_their_beginning_in_lines():
     text = " ".join(["word"] * 100)
     case = Case(3, 2.0, "good", "bad", 0.9, text)
@@ -251,12 +269,15 @@ def test_with_one_it_is_written_in_that():
         ax.figure.canvas.draw()
     assert words(ax)[0] == "긍정, predicted 부정 (90 %)"
     assert words(ax)[2].startswith("너무 재미있어요")
-    assert ax.texts[0].get_fontproperties().get_file() in paths
+    names = {_fonts.font_manager.get_font(path).family_name for path in paths}
+    own, *others = ax.texts[0].get_fontfamily()
+    assert own == matplotlib.rcParams["font.family"][0]
+    assert names.issuperset(others)
 
 
 def test_latin_letters_leave_the_font_alone():
     ax = draw_confusion(PETS)
-    assert ax.get_xticklabels()[0].get_fontproperties().get_file() is None
+    assert ax.get_xticklabels()[0].get_fontfamily() == matplotlib.rcParams["font.family"]
 
 
 # Residuals.

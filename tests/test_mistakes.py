@@ -119,6 +119,33 @@ def test_two_classes_of_one_unit(is_logit):
     )
 
 
+@pytest.mark.parametrize("kind", [np.array, tuple])
+def test_names_may_be_any_list_of_them(kind):
+    found = confusion(classifier(), X, np.array(NAMES)[LABELS], classes=kind(NAMES))
+    assert found.classes == NAMES
+    model = classifier("linear", 2, "mse")
+    assert residuals(model, X, X[:, :2], outputs=kind(["a", "b"])).outputs == ["a", "b"]
+    (case,) = top_losses(model, X, X[:, :2], count=1, columns=kind(list("wxyz"))).cases
+    assert sorted(column.name for column in case.shown) == list("wxyz")
+
+
+def test_a_sigmoid_with_a_loss_of_numbers_gives_what_it_is_asked_for():
+    model = classifier("sigmoid", 1, "mse")
+    first_whole = np.concatenate([np.ones(300), np.full(300, 0.25)])
+    assert residuals(model, X, first_whole).rows == 600
+    assert top_losses(model, X, first_whole).cases[0].probability is None
+    y = (X[:, 0] > 0).astype(int)
+    assert confusion(model, X, y).counts == by_hand(model, X, y, classes=2)
+    assert top_losses(model, X, y, classes=["no", "yes"]).cases[0].true in ("no", "yes")
+    assert residuals(model, X, y).rows == 600
+    with pytest.raises(ValueError, match="tell classes") as caught:
+        confusion(model, X, first_whole)
+    assert str(caught.value) == (
+        "`confusion`: `y` must be 0 or 1 for mean_squared_error to tell classes. Received: "
+        "numbers from 0.25 to 1."
+    )
+
+
 def test_texts_are_taken_as_they_come():
     texts = np.array(["good film", "bad film"] * 20, dtype=object)
     model = ktr.build("text", texts=texts)
@@ -325,6 +352,42 @@ def test_a_case_has_its_label_and_how_sure_the_model_was():
         assert case.probability == pytest.approx(given[case.row].max(), abs=1e-6)
 
 
+def test_probabilities_of_half_precision_stay_as_they_are():
+    y = GENERATOR.integers(0, 300, 600)
+    keras.utils.set_random_seed(1)
+    layer = keras.layers.Dense(300, "softmax", dtype="mixed_float16")
+    model = keras.Sequential([keras.Input((4,)), layer])
+    model.set_weights([20 * weights for weights in model.get_weights()])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    given = model.predict(X, verbose=0).astype("float64")
+    assert abs(given.sum(axis=1) - 1).max() > 1e-3
+    for case in top_losses(model, X, y, count=5).cases:
+        assert case.probability == pytest.approx(given[case.row].max(), abs=1e-3)
+
+
+class Hidden(keras.Model):
+    """A model whose head nobody can read."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.last = keras.layers.Dense(3, activation)
+
+    def call(self, x):
+        return self.last(x)
+
+
+@pytest.mark.parametrize("is_sure", [False, True])
+@pytest.mark.parametrize("is_own", [False, True])
+def test_the_loss_or_the_answers_tell_what_a_hidden_head_gives(is_sure, is_own):
+    own = keras.losses.SparseCategoricalCrossentropy(from_logits=not is_sure)
+    model = Hidden("softmax" if is_sure else None)
+    model.compile("sgd", (lambda y, given: own(y, given)) if is_own else own)
+    given = model.predict(X, verbose=0)
+    (case,) = top_losses(model, X, LABELS, count=1).cases
+    wanted = given if is_sure else keras.ops.convert_to_numpy(keras.ops.softmax(given))
+    assert case.probability == pytest.approx(wanted[case.row].max(), abs=1e-4)
+
+
 def test_logits_are_made_probabilities():
     model = classifier("linear", 1, keras.losses.BinaryCrossentropy(from_logits=True))
     (case,) = top_losses(model, X, (X[:, 0] > 0).astype(int), count=1).cases
@@ -391,6 +454,30 @@ def test_pictures_are_shown_as_they_are():
     assert found.kind == "pictures"
     for case in found.cases:
         np.testing.assert_array_equal(case.shown, images[case.row, ..., 0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        ((8, 8), "pictures"),
+        ((28, 28), "pictures"),
+        ((32, 8), "pictures"),
+        ((33, 8), "series"),
+        ((50, 3), "series"),
+        ((7, 7), "series"),
+        ((20, 1), "series"),
+        ((6, 5, 3), "pictures"),
+    ],
+)
+def test_a_row_of_two_axes_is_a_picture_where_it_is_wide_and_high(shape, kind):
+    x = GENERATOR.normal(size=(9, *shape)).astype("float32")
+    layers = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "mse")
+    found = top_losses(model, x, x.reshape(9, -1)[:, 0], count=2)
+    assert found.kind == kind
+    for case in found.cases:
+        np.testing.assert_array_equal(case.shown, x[case.row])
 
 
 def test_what_is_shown_may_be_something_else():

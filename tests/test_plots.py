@@ -8,8 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from kerastrain._axes import COLOURS
-from kerastrain.plots import _history_curves, plot_history
+from kerastrain._axes import COLOURS, brightness
+from kerastrain._history_picture import history_picture
+from kerastrain.plots import plot_history
 from kerastrain.records import History
 
 matplotlib.use("Agg")
@@ -32,7 +33,7 @@ def close_figures():
 
 
 def curves(*sources, metrics=None, labels=None, smooth=0, log=False):
-    return _history_curves(sources, metrics, labels, smooth, log)
+    return history_picture(sources, metrics, labels, smooth, log).panels
 
 
 def metrics_of(panels):
@@ -260,13 +261,66 @@ def test_training_is_solid_where_there_is_no_validation_at_all():
     assert legend(axes) == ["run 1", "run 2", "best epoch"]
 
 
+def ranked(count, *, rising=False):
+    """Runs of which each is better than the one before."""
+    name, step = ("accuracy", 0.01) if rising else ("loss", -0.01)
+    columns = [
+        {name: [0.5, 0.5 + step * i], f"val_{name}": [0.5, 0.5 + step * i]} for i in range(count)
+    ]
+    return [History(column, [0, 1], f"val_{name}", 1) for column in columns]
+
+
+@pytest.mark.parametrize("rising", [False, True])
+def test_more_runs_than_colours_are_ranked_and_the_best_stands_out(rising):
+    runs = ranked(7, rising=rising)
+    runs.insert(0, History({"loss": [math.nan]}, [0]))
+    (ax, *_) = axes = plot_history(*runs, metrics=runs[1].monitor)
+    best, worst = line(ax, "run 8, validation"), line(ax, "run 2, validation")
+    assert (best.get_color(), best.get_linewidth()) == (COLOURS[3], 3)
+    assert best.get_zorder() > line(ax, "run 7, validation").get_zorder() > worst.get_zorder()
+    assert brightness(line(ax, "run 7, validation").get_color()) < brightness(worst.get_color())
+    names = [f"run {number}" for number in (8, 7, 6, 5, 4, 3, 2, 1)]
+    assert legend(axes) == [*names, "training", "validation", "best epoch"]
+    assert ax.figure.legends[0].get_title().get_text() == f"{runs[1].monitor}, best first"
+    assert labels_of(ax).count("_best") == 1
+
+
+def test_on_a_dark_ground_the_better_ones_are_bright():
+    with plt.style.context("dark_background"):
+        ax = plot_history(*ranked(7))[0]
+        near, worst = line(ax, "run 6, validation"), line(ax, "run 1, validation")
+        assert brightness(near.get_color()) > brightness(worst.get_color())
+
+
+def test_names_are_ranked_by_the_mean_of_their_runs():
+    runs = ranked(14)
+    picture = history_picture(runs, labels=[str(number % 7) for number in range(14)])
+    assert [run.label for run in picture.runs] == [n for n in "6543210" for _ in range(2)]
+    assert [run.place for run in picture.runs][::2] == pytest.approx([n / 6 for n in range(7)])
+
+
+def test_runs_without_a_value_keep_their_order_and_none_is_the_best():
+    picture = history_picture([{"loss": [math.nan]}] * 7)
+    assert [run.label for run in picture.runs] == [f"run {number}" for number in range(1, 8)]
+    assert picture.ranked_by == ""
+    axes = plot_history(*[{"learning_rate": [0.1]}] * 7)
+    assert COLOURS[3] not in {line.get_color() for line in axes[0].get_lines()}
+
+
 def test_forty_runs_have_forty_colours_and_a_legend_that_names_twelve():
-    axes = plot_history(*[wave(5, run) for run in range(40)])
+    axes = plot_history(*ranked(40))
     colours = {line.get_color() for line in axes[0].get_lines()}
     assert len(colours) == 40
     names = legend(axes)
-    assert names[:3] == ["run 1", "run 5", "run 8"]
-    assert names[11:] == ["run 40", "… and 28 more", "training", "validation", "best epoch"]
+    assert names[:3] == ["run 40", "run 36", "run 33"]
+    assert names[11:] == ["run 1", "… and 28 more", "validation", "best epoch"]
+
+
+def test_of_more_than_twelve_runs_only_validation_is_drawn_where_there_is_any():
+    kinds = [[c.kind for c in curves(*ranked(count))[0].curves] for count in (12, 13)]
+    assert kinds == [["training", "validation"] * 12, ["validation"] * 13]
+    (panel,) = curves(*ranked(12), {"loss": [0.5]})
+    assert [c.run.label for c in panel.curves if c.kind == "training"] == ["run 13"]
 
 
 def test_runs_of_one_name_share_its_colour_and_its_line_in_the_legend():
@@ -367,8 +421,7 @@ def test_the_y_axis_is_logarithmic_where_all_values_are_above_zero():
 
 def test_paths_are_called_by_their_files(tmp_path):
     paths = [History.of({"loss": [0.5]}).save(tmp_path / f"{name}.json") for name in "ab"]
-    (panel,) = curves(*paths)
-    assert [run.label for run in panel.runs] == ["a", "b"]
+    assert [run.label for run in history_picture(paths).runs] == ["a", "b"]
 
 
 def test_paths_of_files_named_alike_are_called_by_their_folders(tmp_path):
@@ -376,10 +429,10 @@ def test_paths_of_files_named_alike_are_called_by_their_folders(tmp_path):
         (tmp_path / name).mkdir()
         History.of({"loss": [0.5]}).save(tmp_path / name / "history.json")
     paths = [str(tmp_path / name / "history.json") for name in "ab"]
-    (panel,) = curves({"loss": [0.5]}, *paths)
-    assert [run.label for run in panel.runs] == ["run 1", "a", "b"]
-    (panel,) = curves(paths[0], paths[0])
-    assert [run.label for run in panel.runs] == [paths[0], paths[0]]
+    picture = history_picture([{"loss": [0.5]}, *paths])
+    assert [run.label for run in picture.runs] == ["run 1", "a", "b"]
+    picture = history_picture([paths[0], paths[0]])
+    assert [run.label for run in picture.runs] == [paths[0], paths[0]]
 
 
 def test_labels_name_the_runs():
@@ -436,15 +489,22 @@ def test_settings_stay_and_nothing_is_printed_or_shown(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_forty_runs_of_five_thousand_epochs_take_two_seconds_at_most():
-    runs = [wave(5000, run) for run in range(40)]
+def noise(epochs, seed):
+    generator = np.random.default_rng(seed)
+    return {name: generator.random(epochs) for name in ("loss", "val_loss")}
+
+
+@pytest.mark.parametrize("made", [wave, noise])
+def test_forty_runs_of_five_thousand_epochs_take_two_seconds_at_most(made):
+    runs = [made(5000, run) for run in range(40)]
     start = time.process_time()
     axes = plot_history(*runs, smooth=0.9)
     axes[0].figure.savefig(io.BytesIO(), format="png")
     assert time.process_time() - start < 2
-    (panel, *_) = _history_curves(runs, None, None, 0.9, False)
-    whole, drawn = panel.curves[-1].smoothed, line(axes[0], "run 40, validation")
-    assert len(drawn.get_ydata()) < len(whole) == 5000
+    (panel, *_) = history_picture(runs, smooth=0.9).panels
+    (curve,) = [curve for curve in panel.curves if curve.run.label == "run 40"]
+    whole, drawn = curve.smoothed, line(axes[0], "run 40, validation")
+    assert len(drawn.get_ydata()) < 500 < len(whole) == 5000
     assert (min(drawn.get_ydata()), max(drawn.get_ydata())) == (min(whole), max(whole))
     assert (drawn.get_xdata()[0], drawn.get_xdata()[-1]) == (0, 4999)
 

@@ -32,6 +32,7 @@ def test_mean_and_spread_are_those_of_the_runs_best_values():
 @pytest.mark.parametrize(
     "values, text",
     [
+        ((123456.0,) * 3, "val_loss 1.235e+05 ± 0 over 3 seeds (1.235e+05 to 1.235e+05)"),
         ((0.302, 0.312, 0.321), "val_loss 0.312 ± 0.010 over 3 seeds (0.302 to 0.321)"),
         (
             (0.30, 0.32, NAN),
