@@ -6,6 +6,7 @@ As `records`, this knows no Keras; the model is passed through.
 import dataclasses
 import html
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from kerastrain._checks import invalid, show
@@ -66,9 +67,9 @@ class Repeats:
         """Their sample standard deviation; NaN of fewer than two."""
         return spread_of(self.values)
 
-    def __len__(self) -> int:
-        """The number of runs."""
-        return len(self.histories)
+    def __iter__(self) -> Iterator[Any]:
+        """Unpacks into `model, histories`, as one run does into `model, history`."""
+        return iter((self.model, self.histories))
 
     def __str__(self) -> str:
         found, count = found_in(self.values), len(self.histories)

@@ -136,7 +136,7 @@ def test_ctrl_c_leaves_the_runs_that_were_done():
                 raise KeyboardInterrupt
 
     found = several(callbacks=[Stop()], repeats=5)
-    assert len(found) == 2
+    assert len(found.histories) == 2
     begun.pop()
     assert several(callbacks=[Stop()]).histories[0].stop_reason == "interrupted"
 

@@ -26,7 +26,14 @@ def test_mean_and_spread_are_those_of_the_runs_best_values():
     assert found.values == [0.30, 0.31, 0.35]
     assert found.mean == pytest.approx(0.32)
     assert found.spread == pytest.approx(math.sqrt((0.02**2 + 0.01**2 + 0.03**2) / 2))
-    assert (found.seeds, len(found)) == ([0, 1, 2], 3)
+    assert found.seeds == [0, 1, 2]
+
+
+def test_it_unpacks_as_one_run_does():
+    best = object()
+    model, histories = dataclasses.replace(repeats(0.30, 0.31), model=best)
+    assert model is best
+    assert [history.seed for history in histories] == [0, 1]
 
 
 @pytest.mark.parametrize(
