@@ -31,7 +31,11 @@ def verdict(standings: Sequence[Standing], metric: str, is_rising: bool) -> Iter
     following = ranked[1]
     gap = abs(best.mean - following.mean)
     if not gap:
-        yield f"{best.label!r} and {following.label!r} are equally good: {metric} {_value(best)}."
+        alike = [repr(standing.label) for standing in ranked if standing.mean == best.mean]
+        named = f"{', '.join(alike[:-1])} and {alike[-1]}"
+        if len(alike) > _MOST_NAMED:
+            named = f"{alike[0]} and {len(alike) - 1} more"
+        yield f"{named} are equally good: {metric} {_value(best)}."
         return
     by = f"{gap:.2g} {'higher' if is_rising else 'lower'} than"
     yield (

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerastrain._axes import COLOURS
-from kerastrain._checks import invalid, names_in, one_of, real_number, show
+from kerastrain._checks import flag, invalid, names_in, one_of, real_number, show
 from kerastrain._noise import mean_of
 from kerastrain._run_folders import labels_for
 from kerastrain._run_reading import found_in
@@ -114,6 +114,7 @@ def history_picture(
     histories, names = _read(sources, labels)
     runs, ranked_by = _ranked(histories, names)
     smooth = real_number("plot_history", "smooth", smooth, least=0, below=1)
+    log = flag("plot_history", "log", log)
     panels = [
         _panel(runs, metric, smooth, log=log) for metric in _choose_metrics(metrics, histories)
     ]
@@ -214,9 +215,14 @@ def _choose_metrics(metrics: Names, histories: list[History]) -> list[str]:
     if not isinstance(metrics, Sequence) or not metrics:
         must = "be the name of a metric or a list of names"
         raise invalid("plot_history", "metrics", must, f"metrics={show(metrics)}")
-    asked = [name if name in columns else new_name(name) for name in metrics]
-    bare = [name.removeprefix("val_") if name in columns else name for name in asked]
-    return list(dict.fromkeys(one_of("plot_history", "metrics", name, names) for name in bare))
+    return list(dict.fromkeys(_named(name, names, columns) for name in metrics))
+
+
+def _named(asked: Any, names: Sequence[str], columns: Sequence[str]) -> str:
+    """Returns the panel that is asked for: "acc" is that of accuracy, "val_loss" that of loss."""
+    name = asked if asked in columns or not isinstance(asked, str) else new_name(asked)
+    bare = name.removeprefix("val_") if name in columns else name
+    return bare if bare in names else one_of("plot_history", "metrics", asked, names)
 
 
 def _curve(run: Run, column: str, smooth: float) -> Curve:

@@ -134,7 +134,7 @@ def diagnose(history: Any) -> Diagnosis:
         >>> found.verdict, found.evidence["best_epoch"]
         ('overfitting', 2)
     """
-    record = as_history(history, function="diagnose")
+    record = as_history(history, function="diagnose", argument="history")
     with np.errstate(all="ignore"):  # A loss of 1e300 has a variance of infinity.
         return _diagnosed(record)
 
@@ -164,6 +164,8 @@ def _is_no_course(facts: Facts) -> bool:
 
 def _is_thrown_out(facts: Facts) -> bool:
     """Thrown back by half of all there is to learn, or about above what a constant would give."""
+    if facts.epochs < 2:
+        return False  # Weights that have hardly been trained are worse than a constant.
     scale = facts.curves.scale
     if facts.end - facts.low > _THROWN_BACK * scale and not _falls(facts):
         return True

@@ -26,7 +26,7 @@ from kerastrain._axes import (
     new_axes,
     resize,
 )
-from kerastrain._checks import invalid, one_of
+from kerastrain._checks import invalid, one_of, show
 from kerastrain._fonts import Font, font_for, width_of, wrapped
 from kerastrain._record_files import record_of
 from kerastrain.mistake_records import NORMALIZE, Case, Confusion, Fit, Residuals, TopLosses
@@ -241,6 +241,9 @@ def _found(
     given = {name: value for name, value in options.items() if value is not None}
     if not isinstance(model, kind | str | os.PathLike):
         return find(model, x, y, **given, function=function)
+    if x is not None and not isinstance(model, kind):
+        must = "be a model beside `x`, such as load_model reads from its file"
+        raise invalid(function, "model", must, f"model={show(model)}", kind=TypeError)
     for name, value in {"x": x, "y": y, **given}.items():
         if value is not None:
             must = f"be left out beside a {kind.__name__}, which has it all"

@@ -222,6 +222,8 @@ class _Asked:
             shapes = [np.shape(part)[1:] for part in given]
             if len(given) != 1 or len(shapes[0]) != 1 or not isinstance(rows.y, np.ndarray):
                 must = "have one output, a row of numbers for each row of `x`"
+                if len(given) > 1:
+                    must += "; make one of the output that you ask about, and compile it"
                 shown = " and ".join(f"rows of shape {shape}" for shape in shapes)
                 raise invalid(self._function, "model", must, f"outputs with {shown}")
             outputs = np.asarray(given[0], dtype="float64")
@@ -317,7 +319,8 @@ class _Asked:
         checks = DataChecks(self._function, self._model)
         if not is_stream(x):
             if y is None:
-                raise invalid(self._function, "y", "be given beside arrays", "y=None")
+                must = "be given beside arrays, as in `model, *data.test`"
+                raise invalid(self._function, "y", must, "y=None")
             rows = rows_of(x, self._numbered(y), function=self._function)
             checks.held_out(rows, ("x", "y"))
             for start in range(0, len(rows), _BATCH):

@@ -409,6 +409,8 @@ def test_equals_are_said_to_be_that():
     assert said(a_run(0.5), a_run(0.5), labels=["a", "b"]) == [
         "'a' and 'b' are equally good: val_loss 0.5."
     ]
+    assert said(*[a_run(0.5)] * 3, labels=list("abc"))[0].startswith("'a', 'b' and 'c' are equally")
+    assert said(*[a_run(0.5)] * 9, labels=list("abcdefghi"))[0].startswith("'a' and 8 more are eq")
 
 
 def test_one_choice_alone_has_its_scatter_told():

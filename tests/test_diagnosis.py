@@ -323,6 +323,12 @@ def test_two_epochs_are_too_short(columns):
     assert found.evidence["epochs"] == len(columns["loss"])
 
 
+def test_one_epoch_above_chance_is_no_divergence():
+    run = History({"loss": [2.44]}, [0], chance={"loss": 2.3})
+    assert diagnose(run).verdict == "too short to say"
+    assert diagnose(History({"loss": [math.inf]}, [0])).verdict == "diverged"
+
+
 def test_one_epoch_is_told_so():
     assert str(diagnose({"loss": [0.5], "val_loss": [0.6]})) == (
         "too short to say: One epoch is no course yet: val_loss is 0.6.\n"
@@ -669,7 +675,7 @@ def test_what_is_no_history_is_refused():
     with pytest.raises(TypeError) as raised:
         diagnose(3)
     assert str(raised.value) == (
-        "`diagnose`: `histories` must be a History, Keras's History, a dict of lists of numbers or "
+        "`diagnose`: `history` must be a History, Keras's History, a dict of lists of numbers or "
         "a path to a saved one. Received: 3."
     )
 

@@ -355,6 +355,12 @@ REFUSED = {
         "`plot_confusion`: `x` must be left out beside a Confusion, which has it all. Received: "
         "a Confusion and `x`.",
     ),
+    "data beside the name of a file": (
+        lambda: draw_confusion("m.keras", X, LABELS),
+        TypeError,
+        "`plot_confusion`: `model` must be a model beside `x`, such as load_model reads from its "
+        "file. Received: model='m.keras'.",
+    ),
     "names beside a record": (
         lambda: draw_residuals(HOUSES, outputs=["a", "b"]),
         ValueError,

@@ -239,7 +239,8 @@ REFUSED = {
     "no labels": (
         lambda: confusion(classifier(), X),
         ValueError,
-        "`confusion`: `y` must be given beside arrays. Received: y=None.",
+        "`confusion`: `y` must be given beside arrays, as in `model, *data.test`. "
+        "Received: y=None.",
     ),
     "labels beside a stream": (
         lambda: confusion(classifier(), Batches(X, LABELS), LABELS),
@@ -302,7 +303,8 @@ def test_a_model_with_two_outputs_is_refused():
     with pytest.raises(ValueError, match="one output") as caught:
         residuals(model, X, X)
     assert str(caught.value) == (
-        "`residuals`: `model` must have one output, a row of numbers for each row of `x`. "
+        "`residuals`: `model` must have one output, a row of numbers for each row of `x`; make one "
+        "of the output that you ask about, and compile it. "
         "Received: outputs with rows of shape (4,) and rows of shape (4,)."
     )
 

@@ -540,6 +540,11 @@ def test_a_long_run_alone_is_drawn_through_all_its_points():
             "Received: metrics='val_loss'.",
         ),
         (
+            [{"loss": [0.5]}],
+            {"metrics": "acc"},
+            "`metrics` must be one of 'loss'. Received: metrics='acc'.",
+        ),
+        (
             [STOPPED],
             {"metrics": []},
             "`metrics` must be the name of a metric or a list of names. Received: metrics=[].",
