@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 import matplotlib
 from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
+
+from kerastrain._tables import width_of
 
 _FAMILIES = (
     *("Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "NanumBarunGothic", "Malgun Gothic"),
@@ -112,16 +113,6 @@ def wrapped(words: Iterable[str], width: int, lines: int) -> list[str]:
         rows[-1] += f" {word}" if taken else word
         taken += wide + (taken > 0)
     return rows
-
-
-def width_of(text: str) -> int:
-    """Returns how wide a text is, in Latin letters.
-
-    Example:
-        >>> width_of("dog"), width_of("개")
-        (3, 2)
-    """
-    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
 
 
 def _pieces(word: str, width: int) -> Sequence[str]:

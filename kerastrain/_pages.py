@@ -48,6 +48,11 @@ td.long { white-space: normal; min-width: 12rem; }
 th { color: var(--faint); font-weight: 600; }
 table.pairs td { white-space: normal; overflow-wrap: anywhere; text-align: left; }
 table.pairs td:first-child { color: var(--faint); min-width: 9rem; }
+@media (max-width: 40rem) {
+  .stacked thead { display: none; } .stacked tr { display: block; padding: .4rem 0;
+    border-bottom: 1px solid var(--line); }
+  .stacked td { display: block; border: 0; padding: .1rem 0; text-align: left;
+    white-space: normal; overflow-wrap: anywhere; } }
 details summary { cursor: pointer; color: var(--faint); margin: .6rem 0; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .6rem; }
 """
@@ -124,7 +129,9 @@ def verdict(word: str, sentence: str, *, grade: str) -> str:
 def table(cells: Sequence[Sequence[str]], *, bold: int | None = None) -> str:
     """Returns a table that scrolls by itself where it is wider than the screen."""
     kinds = [_kind(column) for column in zip(*cells[1:], strict=True)] or None
-    return f'<div class="wide">{html_table(cells, bold=bold, kinds=kinds)}</div>'
+    # Sentences would be pushed off a phone's screen by the columns before them.
+    stacked = " stacked" if kinds and any("long" in kind for kind in kinds) else ""
+    return f'<div class="wide{stacked}">{html_table(cells, bold=bold, kinds=kinds)}</div>'
 
 
 def _kind(column: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Tables of cells: as text for a terminal, as HTML for a notebook. The first row is the header."""
 
 import html
+import unicodedata
 from collections.abc import Sequence
 
 _BOLD = ' style="font-weight: bold"'
@@ -14,11 +15,25 @@ def text_table(cells: Sequence[Sequence[str]]) -> str:
         size  loss
           32   0.5
     """
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    widths = [max(width_of(row[column]) for row in cells) for column in range(len(cells[0]))]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        "  ".join(_to_right(cell, width) for cell, width in zip(row, widths, strict=True))
         for row in cells
     )
+
+
+def width_of(text: str) -> int:
+    """Returns how wide a text is, in Latin letters.
+
+    Example:
+        >>> width_of("dog"), width_of("개")
+        (3, 2)
+    """
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
+
+
+def _to_right(cell: str, width: int) -> str:
+    return " " * (width - width_of(cell)) + cell
 
 
 def html_table(

@@ -27,8 +27,9 @@ from kerastrain._axes import (
     resize,
 )
 from kerastrain._checks import invalid, one_of, show
-from kerastrain._fonts import Font, font_for, width_of, wrapped
+from kerastrain._fonts import Font, font_for, wrapped
 from kerastrain._record_files import record_of
+from kerastrain._tables import width_of
 from kerastrain.mistake_records import NORMALIZE, Case, Confusion, Fit, Residuals, TopLosses
 
 _MOST_NUMBERED = 20  # classes, beyond which numbers in the cells can't be read

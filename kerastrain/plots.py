@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import axes_in, colours_on, given_axes, grades_on, new_axes, points_to_draw
-from kerastrain._fonts import Font, font_for, width_of, wrapped
+from kerastrain._fonts import Font, font_for, wrapped
 from kerastrain._history_picture import (
     KINDS,
     Curve,
@@ -26,6 +26,7 @@ from kerastrain._history_picture import (
     Run,
     history_picture,
 )
+from kerastrain._tables import width_of
 from kerastrain.records import History
 
 _SOLID: dict[str, Any] = {"linewidth": 1.7}

@@ -70,7 +70,7 @@ RANKS = {
     "callbacks": 3,
     "_live_plot": 2.5,
     "monitors": 0.5,
-    "_fonts": 0,
+    "_fonts": 0.2,
     "_history_picture": 1.8,
     "mistake_records": 1.5,
     "_shown_rows": 2.5,

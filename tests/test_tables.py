@@ -15,3 +15,8 @@ def test_html_escapes_its_cells_and_sets_a_row_in_bold():
         "<tr><td>8,192</td><td>&lt;0.5&gt;</td></tr>"
         '<tr style="font-weight: bold"><td>1</td><td></td></tr></tbody></table>'
     )
+
+
+def test_letters_that_are_two_wide_stand_below_each_other():
+    cells = [["run", "loss"], ["드롭아웃", "0.5"], ["plain", "0.25"]]
+    assert text_table(cells) == "     run  loss\n드롭아웃   0.5\n   plain  0.25"
