@@ -113,6 +113,7 @@ def _held_after_a_trial():
         workers.close()
 
 
+@pytest.mark.slow  # It starts a process or two, six seconds each.
 def test_a_worker_that_has_grown_fat_is_replaced(started, monkeypatch):
     monkeypatch.setattr(crews, "_GROWTH", 1)
     result = search("regression", {"n_neurons": [2, 4]}, DATA, **ONE_WORKER, **APART)
@@ -325,6 +326,7 @@ def test_an_error_of_a_pruner_that_looks_like_a_lost_line_ends_the_search(apart)
         search("regression", WIDTHS, DATA, **apart, **APART | {"pruner": Full()})
 
 
+@pytest.mark.slow  # It starts a process or two, six seconds each.
 def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(tmp_path, monkeypatch):
     greets = "import sys; print('Welcome to the cluster!'); print('Bye!', file=sys.stderr)"
     (tmp_path / "sitecustomize.py").write_text(greets, encoding="utf-8")
@@ -333,6 +335,7 @@ def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(tmp_path, mo
     assert [trial.state for trial in result.trials] == ["complete"] * 3
 
 
+@pytest.mark.slow  # It starts a process or two, six seconds each.
 def test_a_long_temporary_folder_and_modules_beside_the_user_are_no_trouble(tmp_path, monkeypatch):
     folder = tmp_path / ("a_folder_of_a_cluster_named_after_its_job_" * 4)
     folder.mkdir()
@@ -344,6 +347,7 @@ def test_a_long_temporary_folder_and_modules_beside_the_user_are_no_trouble(tmp_
     assert [trial.state for trial in result.trials] == ["complete"] * 3
 
 
+@pytest.mark.slow  # It starts a process or two, six seconds each.
 def test_a_crash_is_noticed_while_a_process_of_the_trials_own_lives_on():
     def forks_above_4(n_neurons=2, input_shape=(4,)):
         if n_neurons > 4:
