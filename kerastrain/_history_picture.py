@@ -16,7 +16,7 @@ from kerastrain._axes import COLOURS
 from kerastrain._checks import flag, invalid, names_in, one_of, real_number, show
 from kerastrain._noise import mean_of
 from kerastrain._run_folders import labels_for
-from kerastrain._run_reading import found_in
+from kerastrain._run_reading import Found, found_in
 from kerastrain._standings import is_better_higher, value_of
 from kerastrain.monitors import new_name
 from kerastrain.records import PER_EPOCH_FACTS, History
@@ -131,12 +131,21 @@ def _read(sources: Sequence[Any], labels: Names) -> tuple[list[History], list[st
     for sentence in found.unreadable:
         warnings.warn(sentence, stacklevel=4)
     sources, read = found.sources, found.histories
-    default = labels_for(sources) if len(sources) > 1 else [""]
+    default = _default_names(found)
     names = default if labels is None else _check_labels(labels, len(sources))
     begun = [bool(run.epoch) or not _is_path(at) for run, at in zip(read, sources, strict=True)]
     if any(run.epoch for run in read):  # A run that has just begun waits its turn.
         read, names = list(itertools.compress(read, begun)), list(itertools.compress(names, begun))
     return [_renamed(history, position) for position, history in enumerate(read)], names
+
+
+def _default_names(found: Found) -> list[str]:
+    """Returns what the runs are called: those of one choice alike, where there are several."""
+    if len(found.choices) < 2:
+        return labels_for(found.sources) if len(found.sources) > 1 else [""]
+    names = labels_for([choice.source for choice in found.choices])
+    pairs = zip(found.choices, names, strict=True)
+    return [name for choice, name in pairs for _ in choice.histories]
 
 
 def _ranked(histories: Sequence[History], names: Sequence[str]) -> tuple[list[Run], str]:

@@ -62,7 +62,7 @@ def plot_history(
             all that was measured, the loss first, without `learning_rate` and `seconds`.
         labels: One name a history; those that share one share its colour. By default a file's or a
             folder's name, or that of the folder around it where they are named alike, else "run 1",
-            "run 2", ...
+            "run 2", ...; the seeds of each of several `Repeats` share one.
         smooth: The weight of the past, from 0 (none) to below 1, in an exponential moving average:
             `s[t] = smooth * s[t-1] + (1 - smooth) * x[t]`, drawn as `s[t] / (1 - smooth**t)`, which
             corrects for the start at `s[0] = 0` (Kingma and Ba, "Adam", 2015, section 3), as

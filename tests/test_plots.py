@@ -12,6 +12,7 @@ from kerastrain._axes import COLOURS, brightness
 from kerastrain._history_picture import history_picture
 from kerastrain.plots import plot_history
 from kerastrain.records import History
+from kerastrain.repeats import Repeats
 
 matplotlib.use("Agg")
 
@@ -329,6 +330,16 @@ def test_runs_of_one_name_share_its_colour_and_its_line_in_the_legend():
         lines = [one for one in axes[0].get_lines() if one.get_label() == f"{name}, validation"]
         assert [line.get_color() for line in lines] == [colour] * 4
     assert legend(axes) == ["a", "b", "c", "training", "validation", "best epoch"]
+
+
+def test_seeds_of_one_choice_share_its_name_beside_another():
+    several = [
+        Repeats([History.of(wave(5, run)) for run in runs], "loss") for runs in ((1, 2), (3,))
+    ]
+    assert legend(plot_history(*several))[:3] == ["run 1", "run 2", "training"]
+    assert legend(plot_history(several[0]))[:3] == ["run 1", "run 2", "training"]
+    colours = {line.get_color() for line in plot_history(*several)[0].get_lines()}
+    assert colours == set(COLOURS[:2])
 
 
 def test_nothing_of_the_legend_is_cut_off():
