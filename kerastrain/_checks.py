@@ -133,6 +133,15 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def labels_checked(function: str, labels: Any, count: int, *, of: str) -> list[str]:
+    """Returns the labels of so many things of a kind, such as "history", or raises."""
+    names = [labels] if isinstance(labels, str) else names_in(labels)
+    if names is None or len(names) != count:
+        must = f"be a list of one label per {of} ({count})"
+        raise invalid(function, "labels", must, f"labels={show(labels)}")
+    return names
+
+
 def needs(module: str, *, extra: str, function: str, install: str | None = None) -> ModuleType:
     """Imports an optional package, or raises with the line that installs it.
 

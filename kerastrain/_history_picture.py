@@ -7,16 +7,15 @@ import collections
 import dataclasses
 import itertools
 import math
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from kerastrain._axes import COLOURS
-from kerastrain._checks import flag, invalid, names_in, one_of, real_number, show
+from kerastrain._checks import flag, invalid, labels_checked, one_of, real_number, show
 from kerastrain._noise import mean_of
 from kerastrain._run_folders import labels_for
-from kerastrain._run_reading import Found, found_in
+from kerastrain._run_reading import Found, found_in, is_path
 from kerastrain._standings import is_better_higher, value_of
 from kerastrain.monitors import new_name
 from kerastrain.records import PER_EPOCH_FACTS, History
@@ -132,8 +131,10 @@ def _read(sources: Sequence[Any], labels: Names) -> tuple[list[History], list[st
         warnings.warn(sentence, stacklevel=4)
     sources, read = found.sources, found.histories
     default = _default_names(found)
-    names = default if labels is None else _check_labels(labels, len(sources))
-    begun = [bool(run.epoch) or not _is_path(at) for run, at in zip(read, sources, strict=True)]
+    names = (
+        default if labels is None else labels_checked(function, labels, len(sources), of="history")
+    )
+    begun = [bool(run.epoch) or not is_path(at) for run, at in zip(read, sources, strict=True)]
     if any(run.epoch for run in read):  # A run that has just begun waits its turn.
         read, names = list(itertools.compress(read, begun)), list(itertools.compress(names, begun))
     return [_renamed(history, position) for position, history in enumerate(read)], names
@@ -190,10 +191,6 @@ def _columns(run: Run, metric: str, count: int) -> list[str]:
     return both[-1:] if count > _MOST_WITH_TRAINING else both
 
 
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
 def _renamed(history: History, position: int) -> History:
     """Returns the history, with "acc" called by today's name unless that is another column."""
     if not history.epoch or not history.history:
@@ -202,14 +199,6 @@ def _renamed(history: History, position: int) -> History:
     columns = {new_name(name, history.history): row for name, row in history.history.items()}
     monitor = history.monitor and new_name(history.monitor, history.history)
     return dataclasses.replace(history, history=columns, monitor=monitor)
-
-
-def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else names_in(labels)
-    if names is None or len(names) != count:
-        must = f"be a list of one label per history ({count})"
-        raise invalid("plot_history", "labels", must, f"labels={show(labels)}")
-    return names
 
 
 def _choose_metrics(metrics: Names, histories: list[History]) -> list[str]:

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from kerastrain._checks import invalid, show
+from kerastrain._checks import labels_checked
 from kerastrain._run_folders import Listed, labels_for, listed
 from kerastrain.records import History, as_history
 
@@ -101,11 +101,7 @@ def names_of(
     """
     if labels is None:
         return labels_for([choice.source for choice in choices])
-    names = [labels] if isinstance(labels, str) else labels
-    if not isinstance(names, Sequence) or len(names) != len(choices):
-        must = f"be a list of one label per run ({len(choices)})"
-        raise invalid(function, "labels", must, f"labels={show(labels)}")
-    return [str(name) for name in names]
+    return labels_checked(function, labels, len(choices), of="run")
 
 
 def names_of_runs(choices: Sequence[Choice], names: Sequence[str]) -> list[str]:

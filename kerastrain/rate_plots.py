@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from kerastrain._axes import COLOURS, colours_on, given_axes, new_axes
-from kerastrain._checks import invalid, names_in, show, whole_number
+from kerastrain._checks import invalid, labels_checked, show, whole_number
 from kerastrain._fonts import font_for
 from kerastrain._record_files import record_of
 from kerastrain.rate_records import LRSweep
@@ -196,7 +196,11 @@ def _schedule_curves(
     steps_per_epoch = whole_number("plot_schedule", "steps_per_epoch", steps_per_epoch, least=1)
     if not schedules:
         raise invalid("plot_schedule", "schedules", "hold at least one schedule", "schedules=()")
-    names = _names(schedules) if labels is None else _check_labels(labels, len(schedules))
+    names = (
+        _names(schedules)
+        if labels is None
+        else labels_checked("plot_schedule", labels, len(schedules), of="schedule")
+    )
     curves = []
     for position, (schedule, name) in enumerate(zip(schedules, names, strict=True)):
         if inspect.isfunction(schedule) and schedule.__module__ == "kerastrain.schedules":
@@ -262,14 +266,6 @@ def _names(schedules: Sequence[Any]) -> list[str]:
 def _name(schedule: Any) -> str:
     own = getattr(schedule, "factory", None) or getattr(schedule, "__name__", None)
     return str(own or type(schedule).__name__)
-
-
-def _check_labels(labels: str | Sequence[str], count: int) -> list[str]:
-    names = [labels] if isinstance(labels, str) else names_in(labels)
-    if names is None or len(names) != count:
-        must = f"be a list of one label per schedule ({count})"
-        raise invalid("plot_schedule", "labels", must, f"labels={show(labels)}")
-    return names
 
 
 def _draw_panel(ax: Axes, name: str, curves: Sequence[_Curve]) -> None:
