@@ -16,6 +16,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerastrain import _convolutions
+
 _exchanging = threading.RLock()  # Two threads that trace would put back each other's functions.
 
 _RANDOM = {
@@ -26,20 +28,30 @@ _RANDOM = {
 }
 """The functions that Keras's random layers call, and their argument for the algorithm."""
 
+_CONVOLUTIONS = ("convolution", "max_pool", "avg_pool")
+
+
+def on_cpu() -> bool:
+    """Tells whether TensorFlow computes on the CPU, for want of a GPU."""
+    return not tf.config.list_physical_devices("GPU")
+
 
 @contextlib.contextmanager
-def fast_random() -> Iterator[None]:
-    """Lets what is traced inside draw its random numbers by Philox.
+def fast_kernels() -> Iterator[None]:
+    """Lets what is traced inside have what XLA compiles to fast code.
 
-    XLA's own choice makes dropout most of a small model's step: 0.9 s of 1.08 s for the notes'
-    first network on a CPU, against 0.17 s for the whole epoch with Philox. Keras passes no
-    algorithm on, so the functions that it calls are exchanged, and put back at the end.
+    Random numbers are drawn by Philox. XLA's own choice makes dropout most of a small model's step:
+    0.9 s of 1.08 s for the notes' first network on a CPU, against 0.17 s for the whole epoch with
+    Philox; Keras passes no algorithm on. Convolutions and pooling on a CPU are those of
+    `_convolutions`.
     """
     with contextlib.ExitStack() as stack:
         for (module, name), argument in _RANDOM.items():
             if hasattr(module, name):
                 by_philox = functools.partial(getattr(module, name), **{argument: "philox"})
                 stack.enter_context(_exchanged(module, name, by_philox))
+        for name in _CONVOLUTIONS if on_cpu() else ():
+            stack.enter_context(_exchanged(tf.nn, name, getattr(_convolutions, name)))
         yield
 
 

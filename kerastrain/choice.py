@@ -1,7 +1,7 @@
 """Which way of executing a run takes the least time: numbers in, a verdict out.
 
-Compiling costs about a second and makes a small dense or recurrent step several times faster; a
-step whose time goes into large products or convolutions hardly gains, or loses. So a step is
+Compiling costs about a second and makes a small dense, recurrent or convolutional step several
+times faster; a step whose time goes into large products hardly gains, or loses. So a step is
 measured wherever the run is long enough to pay for that, and compiled where that can pay.
 """
 
@@ -21,6 +21,8 @@ _COMPILING = 1.5  # s, tracing and measuring with it
 _SMALL = 0.003  # s: of a step that takes no longer, much is overhead
 _SMALL_COMPILED = 0.0003  # s: a compiled step that takes no longer has nothing left to gain
 _SMALL_RECURRENT = 0.005  # s: likewise, of a recurrent one
+_SMALL_CONVOLVING = 0.001  # s: likewise, of one with convolutions
+_LARGE_CONVOLVING = 0.005  # s: of one that takes longer, nearly all goes into products
 _MARGIN = 0.8  # of the time: what a change has to reach, as both times are noisy
 _MOST_REMEMBERED = 256
 
@@ -32,14 +34,17 @@ class Run:
     Attributes:
         steps: Steps an epoch.
         epochs: How many epochs there will be at most.
-        convolves: Whether the model has convolutions that run on a CPU, where XLA's are slow.
+        convolves: Whether the model has convolutions that run on a CPU, where only those pay whose
+            time doesn't go into products.
         recurs: Whether it has recurrent layers that run there, whose steps are loops of small ones.
+        unsuited: A kind of layer that it has and that XLA is slow at there, or nothing.
     """
 
     steps: int
     epochs: int
     convolves: bool = False
     recurs: bool = False
+    unsuited: str = ""
 
     @property
     def total(self) -> int:
@@ -99,14 +104,14 @@ def choose(run: Run, seconds_of: Callable[[str], float], refusal_of: Callable[[]
     if run.total < SHORT:
         return Verdict("steps", None, "too short a run to measure")
     is_long = run.total >= (LONG_RECURRENT if run.recurs else LONG)
-    if is_long and not run.convolves and not refusal_of():
+    if is_long and not run.convolves and not run.unsuited and not refusal_of():
         compiled = seconds_of("compiled")
         if compiled <= (_SMALL_RECURRENT if run.recurs else _SMALL_COMPILED):
             return Verdict("compiled", compiled, f"{_ms(compiled)} a step")
         return _faster(seconds_of("steps"), compiled)
     steps = seconds_of("steps")
-    if run.convolves:
-        return Verdict("steps", steps, f"{_ms(steps)} a step, since XLA is slow at convolutions")
+    if run.unsuited:
+        return Verdict("steps", steps, f"{_ms(steps)} a step, since XLA is slow at {run.unsuited}")
     if not _may_pay(run, steps):
         return Verdict("steps", steps, f"{_ms(steps)} a step, not worth compiling")
     if refusal := refusal_of():
@@ -140,7 +145,7 @@ def reconsidered(
     now = known[verdict.way]
     if other not in known:
         is_slow = _may_pay(left, now) if other == "compiled" else now > 2 * _SMALL_COMPILED
-        if left.convolves or not is_slow or (other == "compiled" and refusal_of()):
+        if left.unsuited or not is_slow or (other == "compiled" and refusal_of()):
             return verdict
     seconds = seconds_of(other)
     if seconds > _MARGIN * now:
@@ -168,7 +173,9 @@ def forget() -> None:
 def _may_pay(run: Run, seconds: float) -> bool:
     """Tells whether compiling can save more than it costs, or costs next to nothing."""
     left = run.total * seconds
-    is_overhead = seconds <= _SMALL or run.recurs
+    if run.convolves and seconds > _LARGE_CONVOLVING:
+        return False
+    is_overhead = run.recurs or seconds <= (_SMALL_CONVOLVING if run.convolves else _SMALL)
     return left > 2 * _COMPILING if is_overhead else left > 20 * _COMPILING
 
 

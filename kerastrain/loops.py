@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastrain._kernels import fast_random, one_replica
+from kerastrain._kernels import fast_kernels, one_replica
 from kerastrain.batches import taken
 from kerastrain.calls import Call, Calls
 from kerastrain.traces import Traces
@@ -107,7 +107,7 @@ class RowLoop:
         positions, number = self.calls.first().positions, tf.TensorSpec((), tf.int32)
         order = None if positions is None else tf.TensorSpec((None,), positions.dtype)
         name = f"{'train' if self._training else 'test'} on {size}"
-        with fast_random() if compiled else contextlib.nullcontext():
+        with fast_kernels() if compiled else contextlib.nullcontext():
             return self._traces.traced(
                 name,
                 functools.partial(self._loop, _exactly if compiled else _up_to),

@@ -3,13 +3,15 @@
 import math
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerastrain import choice
+from kerastrain._convolutions import unsuited
+from kerastrain._kernels import on_cpu
 from kerastrain._progress_text import ordinal
 from kerastrain.architecture import layers_of, rows_a_validation_batch
 from kerastrain.calls import Calls
@@ -45,13 +47,13 @@ class Runner:
     ) -> None:
         self._model, self._traces, self._calls = model, traces, calls
         self._renewed, self._is_untried = renewed, False
-        kinds = _kinds_of_layers(model)
-        on_cpu = not tf.config.list_physical_devices("GPU")  # Which has kernels for both.
+        layers = layers_of(model) if on_cpu() else []  # A GPU has kernels for all of them.
         self._run = Run(
             calls.batches,
             epochs,
-            convolves=on_cpu and "Conv" in kinds,
-            recurs=on_cpu and "RNN" in kinds,
+            convolves=_has(layers, "Conv"),
+            recurs=_has(layers, "RNN"),
+            unsuited=next((type(layer).__name__ for layer in layers if unsuited(layer)), ""),
         )
         self._loops: dict[str, RowLoop] = {}
         self._seconds: dict[str, float] = {}  # Of a step in each way, measured or run.
@@ -196,7 +198,6 @@ class Runner:
         return ""
 
 
-def _kinds_of_layers(model: keras.Model) -> set[str]:
-    """Returns "Conv" and "RNN", where a model has such layers."""
-    names = [kind.__name__ for layer in layers_of(model) for kind in type(layer).__mro__]
-    return {kind for kind in ("Conv", "RNN") if any(kind in name for name in names)}
+def _has(layers: Iterable[keras.Layer], word: str) -> bool:
+    """Tells whether the name of a layer's class, or of one that it derives from, holds a word."""
+    return any(word in kind.__name__ for layer in layers for kind in type(layer).__mro__)

@@ -123,6 +123,25 @@ def further_cases():
     yield bench.Case("heavy: deep cnn", deep, (normal(640, 32, 32, 3), classes(640)), 3)
     yield bench.Case("residual cnn", residual, (normal(1600, 16, 16, 3), classes(1600)), 4)
 
+    small = sequential(
+        (8, 8, 1),
+        lambda: LAYERS.Conv2D(16, 3, activation="relu"),
+        lambda: LAYERS.MaxPooling2D(2),
+        LAYERS.Flatten,
+        dense(32),
+        softmax(),
+    )
+    yield bench.Case("small cnn", small, (normal(3200, 8, 8, 1), classes(3200)), 100)
+    series = sequential(
+        (24, 3),
+        *[lambda: LAYERS.Conv1D(32, 3, activation="relu")] * 2,
+        LAYERS.GlobalAveragePooling1D,
+        softmax(2),
+    )
+    yield bench.Case(
+        "series, 1-D convolutions", series, (normal(3200, 24, 3), classes(3200, 2)), 60
+    )
+
     normalised = sequential(
         (50,),
         dense(64),

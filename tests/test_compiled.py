@@ -213,7 +213,7 @@ def test_the_random_functions_are_put_back_after_an_error_too():
     before = [getattr(module, name) for module, name in _kernels._RANDOM]
 
     def fail():
-        with _kernels.fast_random():
+        with _kernels.fast_kernels():
             assert tf.nn.experimental.stateless_dropout.keywords == {"rng_alg": "philox"}
             raise RuntimeError("inside")
 

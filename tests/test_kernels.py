@@ -23,7 +23,7 @@ def test_masks_of_dropout_are_fair_and_differ_from_step_to_step(compiled):
 
         return tf.while_loop(lambda number, _: number < steps, body, (0, kept))[1].stack()
 
-    with _kernels.fast_random():
+    with _kernels.fast_kernels():
         drawn = masks().numpy() > 0
     spread = np.sqrt(0.3 * 0.7)
     assert drawn.mean() == pytest.approx(0.7, abs=4 * spread / np.sqrt(drawn.size))

@@ -29,7 +29,8 @@ RANKS = {
     "_data_files": 1,
     "_data_places": 1.5,
     "metrics": 1,
-    "_kernels": 0,
+    "_convolutions": 0,
+    "_kernels": 0.2,
     "records": 1,
     "rate_records": 1.5,
     "search_records": 1.5,
@@ -237,6 +238,7 @@ def test_tensorflow_is_spoken_where_steps_and_data_are_and_nowhere_else():
         if any(name.split(".")[0] == "tensorflow" for name in imports_of(module))
     ]
     assert speakers == [
+        "_convolutions",
         "_data_checks",
         "_first_steps",
         "_kernels",

@@ -1,0 +1,207 @@
+"""Convolutions and pooling in what XLA does well on a CPU: products of matrices, and maxima.
+
+XLA's own convolutions run some 25 times slower there than TensorFlow's, and so do the gradients of
+its pooling. Written as a product of the patches and the filters ("im2col": Chellapilla, Puri and
+Simard, "High performance convolutional neural networks for document processing", 2006), a small
+model's step takes a half to a fifth of TensorFlow's time instead. A large one's, whose time goes
+into the products themselves, gains nothing.
+
+The functions take the arguments of TensorFlow's, and leave to those what they can't do.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_convolution, _max_pool, _avg_pool = tf.nn.convolution, tf.nn.max_pool, tf.nn.avg_pool
+
+
+def unsuited(layer: Any) -> bool:
+    """Tells whether a layer is left to XLA's own convolutions or pooling, which are slow on a CPU.
+
+    Example:
+        >>> unsuited(keras.layers.Conv2D(8, 3)), unsuited(keras.layers.DepthwiseConv2D(3))
+        (False, True)
+    """
+    kinds = [kind.__name__ for kind in type(layer).__mro__]
+    layers = keras.layers
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return any("Conv" in kind or "Pooling" in kind for kind in kinds)
+    if type(layer) in (layers.Conv1D, layers.Conv2D, layers.Conv3D):
+        return bool(layer.groups > 1)
+    if hasattr(layer, "pool_size"):
+        return tuple(layer.pool_size) != tuple(layer.strides) or layer.padding != "valid"
+    return any("Conv" in kind for kind in kinds)
+
+
+def convolution(
+    input: Any,
+    filters: Any,
+    strides: Any = None,
+    padding: str = "VALID",
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Does what `tf.nn.convolution` does, as a product.
+
+    Args:
+        input: `(batch, *sides, channels)`.
+        filters: `(*sides, channels, features)`.
+        strides: Per side, or one for all.
+        padding: "VALID" or "SAME".
+        data_format: Only the last letter matters: "C" where the channels stand last.
+        dilations: Per side, or one for all.
+        name: Ignored.
+
+    Returns:
+        `(batch, *sides, features)`.
+    """
+    dimensions = filters.shape.rank - 2
+    is_usual = padding in ("VALID", "SAME") and (data_format or "C").endswith("C")
+    is_whole = input.shape[-1] == filters.shape[-2] and None not in input.shape[1:]
+    if not is_usual or not is_whole or input.shape.rank != dimensions + 2:
+        return _convolution(input, filters, strides, padding, data_format, dilations, name)
+    steps, gaps = _each(strides, dimensions), _each(dilations, dimensions)
+    *window, channels, features = filters.shape
+    reach = [(width - 1) * gap + 1 for width, gap in zip(window, gaps, strict=True)]
+    if padding == "SAME":
+        input = _padded(input, reach, steps)
+    sides = input.shape[1:-1]
+    out = [(s - r) // step + 1 for s, r, step in zip(sides, reach, steps, strict=True)]
+    patches = tf.concat(
+        [
+            input[(slice(None), *map(_every, corner, gaps, out, steps))]
+            for corner in itertools.product(*map(range, window))
+        ],
+        axis=-1,
+    )
+    product = tf.matmul(
+        tf.reshape(patches, (-1, math.prod(window) * channels)),
+        tf.reshape(filters, (-1, features)),
+    )
+    return tf.reshape(product, (-1, *out, features))
+
+
+def max_pool(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Does what `tf.nn.max_pool` does, where windows neither overlap nor stick out.
+
+    Args:
+        input: `(batch, *sides, channels)`.
+        ksize: The window, per side or one number for all.
+        strides: Likewise.
+        padding: "VALID" or "SAME".
+        data_format: Only the last letter matters, "C" where the channels stand last.
+        name: Ignored.
+
+    Returns:
+        `(batch, *sides, channels)`; as TensorFlow's, the first of equal inputs has the gradient.
+    """
+    cells = _cells(input, ksize, strides, padding, data_format)
+    if cells is None:
+        return _max_pool(input, ksize, strides, padding, data_format, name)
+    return _first_largest(cells)
+
+
+def avg_pool(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Does what `tf.nn.avg_pool` does, where windows neither overlap nor stick out.
+
+    See `max_pool` for the arguments.
+    """
+    cells = _cells(input, ksize, strides, padding, data_format)
+    if cells is None:
+        return _avg_pool(input, ksize, strides, padding, data_format, name)
+    return tf.reduce_mean(cells, axis=_within(cells))
+
+
+def _padded(input: Any, reach: Sequence[int], steps: Sequence[int]) -> Any:
+    """Returns the inputs with the zeros around them that "SAME" means."""
+    sides = input.shape[1:-1]
+    lacking = [
+        max(0, (math.ceil(side / step) - 1) * step + width - side)
+        for side, step, width in zip(sides, steps, reach, strict=True)
+    ]
+    around = [(lack // 2, lack - lack // 2) for lack in lacking]
+    return tf.pad(input, [(0, 0), *around, (0, 0)])
+
+
+def _every(first: int, gap: int, count: int, step: int) -> slice:
+    return slice(first * gap, first * gap + (count - 1) * step + 1, step)
+
+
+def _each(numbers: Any, dimensions: int) -> tuple[int, ...]:
+    if numbers is None:
+        return (1,) * dimensions
+    if isinstance(numbers, int):
+        return (numbers,) * dimensions
+    return tuple(numbers) * (dimensions if len(numbers) == 1 else 1)
+
+
+def _cells(input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None) -> Any:
+    """Returns the inputs by window, `(batch, side, width, side, width, ..., channels)`, or `None`.
+
+    Of sides that no whole number of windows fills, the rest is left out, as "VALID" means.
+    """
+    shape, dimensions = input.shape, input.shape.rank - 2
+    window = _each(ksize, dimensions)
+    if _each(strides, dimensions) != window or not (data_format or "C").endswith("C"):
+        return None
+    if len(window) != dimensions or None in shape[1:]:
+        return None
+    out = [side // width for side, width in zip(shape[1:-1], window, strict=True)]
+    whole = [count * width for count, width in zip(out, window, strict=True)]
+    if whole != list(shape[1:-1]):
+        if padding != "VALID":
+            return None
+        input = input[(slice(None), *map(slice, whole))]
+    by_window = itertools.chain.from_iterable(zip(out, window, strict=True))
+    return tf.reshape(input, (-1, *by_window, shape[-1]))
+
+
+def _within(cells: Any) -> list[int]:
+    """Returns the axes within a window."""
+    return list(range(2, cells.shape.rank - 1, 2))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _first_largest(cells: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Returns the largest cell of each window; its gradient goes to the first that is as large.
+
+    That of `tf.reduce_max` would divide it among them, by a division for each cell.
+    """
+    axes = _within(cells)
+    largest = tf.reduce_max(cells, axis=axes)
+    shape = [cells.shape[axis] if axis in axes else 1 for axis in range(cells.shape.rank)]
+    number = tf.reshape(tf.range(math.prod(shape)), shape)
+
+    def gradient(of_largest: Any) -> Any:
+        is_largest = cells == _wide(largest, axes)
+        first = tf.reduce_min(tf.where(is_largest, number, math.prod(shape)), axis=axes)
+        zero = tf.zeros((), of_largest.dtype)
+        return tf.where(number == _wide(first, axes), _wide(of_largest, axes), zero)
+
+    return largest, gradient
+
+
+def _wide(numbers: Any, axes: Sequence[int]) -> Any:
+    for axis in axes:
+        numbers = tf.expand_dims(numbers, axis)
+    return numbers
