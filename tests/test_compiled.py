@@ -182,6 +182,29 @@ def test_texts_are_left_to_the_steps():
     assert history.engine.endswith("since XLA knows no strings")
 
 
+def test_rows_of_different_lengths_are_left_to_the_steps_and_to_the_same_bits():
+    class Filled(keras.layers.Layer):
+        def call(self, words):
+            return words.to_tensor(shape=(None, 6)) if isinstance(words, tf.RaggedTensor) else words
+
+        def compute_output_shape(self, shape):
+            return (shape[0], 6)
+
+    def history(speed):
+        keras.utils.set_random_seed(2)
+        layers = [Filled(), keras.layers.Embedding(9, 3), keras.layers.GlobalAveragePooling1D()]
+        inputs = keras.Input((None,), dtype="int32")
+        model = keras.Sequential([inputs, *layers, keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        rows = tf.ragged.constant([[1, 2], [3], [4, 5, 6, 7, 8, 1]] * 8, dtype=tf.int32)
+        stream = tf.data.Dataset.from_tensor_slices((rows, np.arange(24.0))).batch(5)
+        return fitted(model, stream, None, speed, batch_size=32)
+
+    compiled, plain = history("compiled"), history("plain")
+    assert compiled.engine == "steps: 5 batches a call, since a stream isn't compiled"
+    assert compiled.history["loss"] == plain.history["loss"]
+
+
 def test_a_layer_that_kernels_refuses_is_left_to_the_steps():
     class BackToPython(keras.layers.Layer):
         def call(self, x):
