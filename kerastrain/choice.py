@@ -106,7 +106,7 @@ def choose(run: Run, seconds_of: Callable[[str], float], refusal_of: Callable[[]
     is_long = run.total >= (LONG_RECURRENT if run.recurs else LONG)
     if is_long and not run.convolves and not run.unsuited and not refusal_of():
         compiled = seconds_of("compiled")
-        if compiled <= (_SMALL_RECURRENT if run.recurs else _SMALL_COMPILED):
+        if compiled <= _small_compiled(run):
             return Verdict("compiled", compiled, f"{_ms(compiled)} a step")
         return _faster(seconds_of("steps"), compiled)
     steps = seconds_of("steps")
@@ -144,7 +144,7 @@ def reconsidered(
     other = "compiled" if verdict.way == "steps" else "steps"
     now = known[verdict.way]
     if other not in known:
-        is_slow = _may_pay(left, now) if other == "compiled" else now > 2 * _SMALL_COMPILED
+        is_slow = _may_pay(left, now) if other == "compiled" else now > 2 * _small_compiled(left)
         if left.unsuited or not is_slow or (other == "compiled" and refusal_of()):
             return verdict
     seconds = seconds_of(other)
@@ -177,6 +177,11 @@ def _may_pay(run: Run, seconds: float) -> bool:
         return False
     is_overhead = run.recurs or seconds <= (_SMALL_CONVOLVING if run.convolves else _SMALL)
     return left > 2 * _COMPILING if is_overhead else left > 20 * _COMPILING
+
+
+def _small_compiled(run: Run) -> float:
+    """Returns what a compiled step may take, in seconds, for the other not to be measured."""
+    return _SMALL_RECURRENT if run.recurs else _SMALL_COMPILED
 
 
 def _faster(steps: float, compiled: float) -> Verdict:

@@ -4,18 +4,23 @@
     python tests/benchmark.py further    others, short and heavy ones among them
     python tests/benchmark.py rivals     the first case, by hand in PyTorch and JAX, by skorch and
                                          by Lightning, as far as they are installed
+    python tests/benchmark.py choice     what choosing costs, of all cases but the rivals'
 
 The contenders take turns, and medians are compared.
 """
 
 import argparse
+import functools
+import itertools
+import time
 
 import benchmark_rivals
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from kerastrain import bench
+from kerastrain import bench, loops
 from kerastrain.models import build
 from kerastrain.tasks import compile_for_task
 
@@ -174,11 +179,52 @@ def report(cases, contenders, repeats):
         print(bench.table(case, bench.timed(case, contenders, repeats=repeats)), "\n", flush=True)
 
 
+class Choosing:
+    """Adds up the seconds that a fit spends on choosing its way.
+
+    That is what measuring takes, and tracing and compiling the way that isn't taken; the trace and
+    the first call of the one that is taken would have to be made in any case.
+    """
+
+    def __init__(self, monkeypatch):
+        self._seconds = {"steps": [], "compiled": []}
+        for name in ("trace", "_timed"):
+            monkeypatch.setattr(loops.RowLoop, name, self._clocked(getattr(loops.RowLoop, name)))
+
+    def _clocked(self, method):
+        @functools.wraps(method)
+        def call(loop, *arguments):
+            start = time.perf_counter()
+            result = method(loop, *arguments)
+            way = "compiled" if loop._compiled else "steps"
+            self._seconds[way].append(time.perf_counter() - start)
+            return result
+
+        return call
+
+    def cost_beside(self, ways):
+        needed = [seconds for way in ways for seconds in self._seconds[way][:2]]
+        return sum(map(sum, self._seconds.values())) - sum(needed)
+
+
+def report_choice(cases):
+    for case in cases:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            choosing = Choosing(monkeypatch)
+            engine = bench.contenders(("auto",))["auto"](case).engine
+            ways = [
+                way for way in ("steps", "compiled") if f"{way}:" in engine or f"on {way}" in engine
+            ]
+            cost = choosing.cost_beside(ways)
+        whole = bench.contenders(("model.fit",))["model.fit"](case).whole
+        print(f"{case.name:26} {cost:6.3f} s of {whole:6.2f} s, {cost / whole:6.1%}  {engine}")
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=("promised", "further", "rivals"))
+    parser.add_argument("what", nargs="?", choices=("promised", "further", "rivals", "choice"))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--case", default="", help="only the cases whose name holds this")
     options = parser.parse_args()
@@ -189,6 +235,9 @@ def main():
     elif options.what == "rivals":
         cases = [next(cases)]
         contenders |= benchmark_rivals.installed()
+    elif options.what == "choice":
+        report_choice(itertools.chain(cases, further_cases()))
+        return
     report((case for case in cases if options.case in case.name), contenders, options.repeats)
 
 
