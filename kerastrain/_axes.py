@@ -29,6 +29,16 @@ def colours_on(ax: Axes) -> tuple[str, ...]:
     return _ON_DARK if is_dark(ax) else COLOURS
 
 
+def colour_of_the_best_on(ax: Axes) -> str:
+    """Returns the colour that what is best, or advised, has in every picture, and nothing else.
+
+    Example:
+        >>> colour_of_the_best_on(Figure().add_subplot()) in COLOURS
+        True
+    """
+    return colours_on(ax)[3]
+
+
 def grades_on(ax: Axes) -> Callable[[Any], Any]:
     """Returns which colour a place from 0, the best, to 1 has: the better, the more it stands out.
 

@@ -15,7 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import axes_in, colours_on, given_axes, grades_on, new_axes, points_to_draw
+from kerastrain._axes import (
+    axes_in,
+    colour_of_the_best_on,
+    colours_on,
+    given_axes,
+    grades_on,
+    new_axes,
+    points_to_draw,
+)
 from kerastrain._fonts import Font, font_for, wrapped
 from kerastrain._history_picture import (
     KINDS,
@@ -209,7 +217,7 @@ def _colour(ax: Axes, picture: HistoryPicture, run: Run) -> Any:
     """Returns the colour of one of several runs; the best of many has one that nothing else has."""
     if run.place is None:
         return colours_on(ax)[run.number]
-    return colours_on(ax)[3] if picture.is_best(run) else grades_on(ax)(run.place)
+    return colour_of_the_best_on(ax) if picture.is_best(run) else grades_on(ax)(run.place)
 
 
 def _draw_line(ax: Axes, curve: Curve, column: Sequence[float], points: int, **style: Any) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import COLOURS, colours_on, given_axes, new_axes
+from kerastrain._axes import COLOURS, colour_of_the_best_on, colours_on, given_axes, new_axes
 from kerastrain._checks import invalid, labels_checked, show, whole_number
 from kerastrain._fonts import font_for
 from kerastrain._record_files import record_of
@@ -57,14 +57,15 @@ def plot_lr_sweep(sweep: LRSweep | str | os.PathLike[str], ax: Axes | None = Non
     legend = "lower left" if ax is None else "best"
     (ax,) = new_axes(1) if ax is None else given_axes("plot_lr_sweep", ax, ["loss"], panel="panel")
     font = font_for([picture.text], function="plot_lr_sweep")
-    ink, colours = matplotlib.rcParams["text.color"], colours_on(ax)
+    ink, colour = matplotlib.rcParams["text.color"], colours_on(ax)[0]
+    advised = colour_of_the_best_on(ax)
     points: dict[str, Any] = {"marker": ".", "linestyle": "none", "alpha": 0.3, "markersize": 4}
-    ax.plot(found.rates, found.losses, color=colours[0], label="each step", **points)
-    ax.plot(found.rates, found.smoothed, color=colours[0], linewidth=2, label="smoothed")
+    ax.plot(found.rates, found.losses, color=colour, label="each step", **points)
+    ax.plot(found.rates, found.smoothed, color=colour, linewidth=2, label="smoothed")
     if found.bottom:
-        ax.axvspan(*found.bottom, color=colours[3], alpha=0.1, linewidth=0, label="bottom")
-    ax.axvline(found.suggestion, color=colours[3], linewidth=1.2, zorder=1)
-    (dot,) = ax.plot(found.suggestion, picture.height, "o", color=colours[3], label="suggestion")
+        ax.axvspan(*found.bottom, color=advised, alpha=0.1, linewidth=0, label="bottom")
+    ax.axvline(found.suggestion, color=advised, linewidth=1.2, zorder=1)
+    (dot,) = ax.plot(found.suggestion, picture.height, "o", color=advised, label="suggestion")
     dot.set(markersize=8, markeredgecolor=ax.get_facecolor(), zorder=4)
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=picture.limits)
     left = picture.is_left

@@ -18,7 +18,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from kerastrain._axes import colours_on, given_axes, grades_on
+from kerastrain._axes import colour_of_the_best_on, colours_on, given_axes, grades_on
 from kerastrain._fonts import Font, font_for
 from kerastrain._record_files import record_of
 from kerastrain._search_picture import ParameterAxis, SearchPicture, number_text, search_picture
@@ -26,7 +26,6 @@ from kerastrain.search_records import SearchResult, Trial, cut
 
 _PANELS = ("value", "importance", "parameters")
 _NO_VALUE = "0.5"
-_BEST = 3  # of the colours, as everywhere
 _POINT: dict[str, Any] = {"linestyle": "none", "markeredgewidth": 0}
 _LOOKS: dict[str, dict[str, Any]] = {
     "complete": _POINT | {"marker": "o", "alpha": 0.8, "markersize": 5.5},
@@ -167,7 +166,7 @@ def _draw_best(ax: Axes, best: Trial | None) -> None:
             best.number,
             best.value,
             "o",
-            color=colours_on(ax)[_BEST],
+            color=colour_of_the_best_on(ax),
             markeredgecolor=ring,
             label=label,
         )
@@ -216,7 +215,7 @@ def _draw_lines(ax: Axes, picture: SearchPicture, font: Font) -> None:
         ax.plot(
             range(len(best)),
             best,
-            color=colours_on(ax)[_BEST],
+            color=colour_of_the_best_on(ax),
             linewidth=3,
             zorder=3,
             label="_best",
@@ -282,7 +281,7 @@ def _draw_legend_below(ax: Axes, picture: SearchPicture) -> None:
     looks: dict[str, dict[str, Any]] = {}
     if picture.best:
         looks[f"best: trial {picture.best.number}"] = {
-            "color": colours_on(ax)[_BEST],
+            "color": colour_of_the_best_on(ax),
             "linewidth": 3,
         }
     if "pruned" in states:
