@@ -4,8 +4,10 @@ Everything that can be wrong with the data is said here, before training starts.
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -19,6 +21,7 @@ from kerastrain.calls import Calls
 from kerastrain.data import (
     EpochOrder,
     Rows,
+    as_keras_has_it,
     is_stream,
     rows_of,
     split_positions,
@@ -77,6 +80,68 @@ class Source:
         """The rows that were passed as `validation_data`; `None` for others, and a stream's."""
         x, y = (self.parts.get(f"validation_data[{number}]") for number in (0, 1))
         return None if x is None else Rows(x, y)
+
+
+def streamed_once(x: Any, epochs: int) -> Any:
+    """Returns a Dataset of what a generator brings, one pass long, and anything else as it is.
+
+    Args:
+        x: What was passed to `fit`; a generator's elements are batches, as Keras takes them.
+        epochs: How many passes are asked for.
+
+    Raises:
+        ValueError: If a generator has no batch, or is to be gone through more than once.
+        TypeError: If it brings something else than arrays.
+    """
+    if not isinstance(x, Iterator):
+        return x
+    if epochs > 1:
+        must = (
+            "be 1 where `x` is a generator, which can be gone through once; "
+            "`tf.data.Dataset.from_generator` makes a Dataset of the function that makes it"
+        )
+        raise invalid("fit", "epochs", must, f"epochs={epochs}")
+    first = next(x, None)
+    if first is None:
+        raise invalid("fit", "x", "hold at least one batch", "an empty generator")
+    batch = _as_batch(first)
+    parts = keras.tree.flatten(batch)
+    if any(part.dtype.kind == "O" for part in parts):
+        received = f"a generator of {' and '.join(map(show, parts))}"
+        raise invalid("fit", "x", "bring batches of arrays", received, kind=TypeError)
+    spec = keras.tree.map_structure(
+        lambda part: tf.TensorSpec(part.shape and (None, *part.shape[1:]), part.dtype), batch
+    )
+
+    once = _Once(itertools.chain([batch], map(_as_batch, x)))
+    return tf.data.Dataset.from_generator(once, output_signature=spec)
+
+
+class _Once:
+    """Brings the batches of a generator, and to whoever begins anew its first ones again.
+
+    Keras and we look at a batch before the training, and Datasets fetch some ahead.
+    """
+
+    _MOST_KEPT = 16
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self._batches = batches
+        self._first: list[Any] = []
+        self._drawing = threading.Lock()  # Datasets fetch in threads, which a generator refuses.
+
+    def __call__(self) -> Iterator[Any]:
+        for number in itertools.count():
+            with self._drawing:
+                if number >= len(self._first):
+                    batch = next(self._batches, None)
+                    if batch is None:
+                        return
+                    if number < self._MOST_KEPT:
+                        self._first.append(batch)
+                else:
+                    batch = self._first[number]
+            yield batch
 
 
 def source_for(
@@ -254,6 +319,15 @@ def _first_batch(function: str, argument: str, stream: Any) -> Any:
     for first in stream:
         return first
     raise invalid(function, argument, "hold at least one batch", "an empty Dataset")
+
+
+def _as_batch(element: Any) -> Any:
+    """Returns what a generator brings as arrays, in tuples and dicts."""
+    if isinstance(element, Mapping):
+        return {key: _as_batch(part) for key, part in element.items()}
+    if isinstance(element, list | tuple):
+        return tuple(_as_batch(part) for part in element)
+    return as_keras_has_it(np.asarray(element))
 
 
 def _as_tuple(batch: Any) -> Any:

@@ -32,7 +32,7 @@ from kerastrain._unfreezing import unfreezing_for
 from kerastrain.models import compiled_model_checked
 from kerastrain.progress import Progress, progress_callback
 from kerastrain.records import History
-from kerastrain.sources import Source, source_for
+from kerastrain.sources import Source, source_for, streamed_once
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -87,7 +87,8 @@ def fit(
     Args:
         model: A compiled model.
         x: Inputs, `(n, ...)`: an array, a tuple or dict of arrays, a tf.data.Dataset or a
-            keras.utils.PyDataset. The last two bring their own batches and targets.
+            keras.utils.PyDataset. The last two bring their own batches and targets; so does a
+            generator, which ends and is gone through once, with `epochs=1`.
         y: Targets with `n` rows.
         validation_data: `(x, y)`, `(x, y, sample_weight)`, a Dataset or a PyDataset.
         validation_split: The part of the rows to validate on instead. Unlike Keras, which takes
@@ -176,7 +177,7 @@ def fit(
         drawn = drawn_seed(kept.seed if seed is None else seed)
         source = source_for(
             model,
-            (x, y, sample_weight),
+            (streamed_once(x, epochs), y, sample_weight),
             validation_data,
             validation_split=validation_split,
             batch_size=batch_size,

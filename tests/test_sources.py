@@ -217,11 +217,81 @@ def test_numbers_for_a_model_of_texts_are_refused():
     )
 
 
-def test_a_generator_is_refused_as_it_has_no_second_epoch(classifier):
-    generator = iter([(X, Y)])
-    assert refusal(TypeError, classifier, generator) == (
-        f"`fit`: `x` must {KINDS}. Received: x={generator!r}."
-    )
+def batches_of(size, make=lambda x, y: (x, y)):
+    return (make(X[at : at + size], Y[at : at + size]) for at in range(0, len(X), size))
+
+
+@pytest.mark.parametrize("speed", ["auto", "plain", "steps", "compiled"])
+def test_a_generator_is_gone_through_once_and_does_what_a_dataset_of_its_batches_does(speed):
+    def losses(data, speed):
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        history = ktr.fit(model, data, seed=1, speed=speed, verbose=0, validation_data=(X, Y))
+        del history.history["seconds"]
+        return history.history, history.engine
+
+    logs, engine = losses(batches_of(7), speed)
+    assert logs == losses(tf.data.Dataset.from_tensor_slices((X, Y)).batch(7), "plain")[0]
+    why = {"plain": "plain: Keras's own loop, as asked"}.get(speed, "steps: ")
+    assert engine.startswith(why)
+    assert engine.endswith("since a stream isn't compiled") is (speed == "compiled")
+
+
+def test_a_generator_may_bring_lists_and_names_as_keras_takes_them():
+    inputs = [keras.Input((4,), name="a"), keras.Input((4,), name="b")]
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Add()(inputs)))
+    model.compile("sgd", "mse")
+    for make in (lambda x, y: ([x, x], y), lambda x, y: [{"a": x, "b": x}, y.astype("float64")]):
+        history = ktr.fit(model, batches_of(8, make), verbose=0)
+        assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "data, epochs, kind, sentence",
+    [
+        (
+            batches_of(7),
+            2,
+            ValueError,
+            "`epochs` must be 1 where `x` is a generator, which can be gone through once; "
+            "`tf.data.Dataset.from_generator` makes a Dataset of the function that makes it. "
+            "Received: epochs=2.",
+        ),
+        (
+            iter(()),
+            1,
+            ValueError,
+            "`x` must hold at least one batch. Received: an empty generator.",
+        ),
+        (
+            batches_of(8, lambda x, y: (x, None)),
+            1,
+            TypeError,
+            "`x` must bring batches of arrays. "
+            "Received: a generator of <ndarray of shape (8, 4), float32> and "
+            "array(None, dtype=object).",
+        ),
+        (
+            zip(X[:, 0], Y, strict=True),
+            1,
+            ValueError,
+            "`x` must be batched: put `.batch(batch_size)` at its end. Received: elements "
+            "(TensorSpec(shape=(), dtype=tf.float32, name=None), "
+            "TensorSpec(shape=(), dtype=tf.int64, name=None)).",
+        ),
+        (
+            batches_of(8, lambda x, y: (x[:, :3], y)),
+            1,
+            ValueError,
+            "`x` must be an array of shape (n, 4), as the model takes. "
+            "Received: x=<ndarray of shape (8, 3), float32>.",
+        ),
+    ],
+    ids=["twice", "empty", "no arrays", "single rows", "too narrow"],
+)
+def test_a_generator_that_cannot_be_trained_on_is_refused(classifier, data, epochs, kind, sentence):
+    assert refusal(kind, classifier, data, epochs=epochs) == f"`fit`: {sentence}"
 
 
 def test_a_target_column_more_than_the_head_has_units_is_refused(regressor):
