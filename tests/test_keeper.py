@@ -154,7 +154,8 @@ class Spoils(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch) == (2, 8):
+        # Keras 3.10 tells of a call by its first batch, and since then of its last.
+        if self.epoch == 2 and batch in (6, 8):
             self.model.layers[-1].kernel.assign(self.model.layers[-1].kernel * np.nan)
 
 
