@@ -16,19 +16,26 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerastrain import _convolutions
+from kerastrain import _convolutions, _threefry
 
 _exchanging = threading.RLock()  # Two threads that trace would put back each other's functions.
 
 _RANDOM = {
-    (tf.nn.experimental, "stateless_dropout"): "rng_alg",
-    (tf.random, "stateless_normal"): "alg",
-    (tf.random, "stateless_truncated_normal"): "alg",
-    (tf.random, "stateless_uniform"): "alg",
+    (tf.nn.experimental, "stateless_dropout"): _threefry.stateless_dropout,
+    (tf.random, "stateless_normal"): _threefry.stateless_normal,
+    (tf.random, "stateless_uniform"): _threefry.stateless_uniform,
+    (tf.random, "stateless_truncated_normal"): functools.partial(
+        tf.random.stateless_truncated_normal, alg="philox"
+    ),
 }
-"""The functions that Keras's random layers call, and their argument for the algorithm."""
+"""The functions that Keras's random layers call, and what takes their place."""
 
-_CONVOLUTIONS = ("convolution", "max_pool", "avg_pool")
+_CONVOLUTIONS = {
+    (tf.nn, "convolution"): _convolutions.convolution,
+    (tf.nn, "max_pool"): _convolutions.max_pool,
+    (tf.nn, "avg_pool"): _convolutions.avg_pool,
+}
+"""Likewise its convolutions and pooling, on a CPU."""
 
 
 def on_cpu() -> bool:
@@ -40,18 +47,14 @@ def on_cpu() -> bool:
 def fast_kernels() -> Iterator[None]:
     """Lets what is traced inside have what XLA compiles to fast code.
 
-    Random numbers are drawn by Philox. XLA's own choice makes dropout most of a small model's step:
-    0.9 s of 1.08 s for the notes' first network on a CPU, against 0.17 s for the whole epoch with
-    Philox; Keras passes no algorithm on. Convolutions and pooling on a CPU are those of
-    `_convolutions`.
+    XLA's own choice of random numbers makes dropout most of a small model's step: 0.9 s of 1.08 s
+    for the notes' first network on a CPU, and still a third of it with Philox; so they are those of
+    `_threefry`. Convolutions and pooling on a CPU are those of `_convolutions`.
     """
     with contextlib.ExitStack() as stack:
-        for (module, name), argument in _RANDOM.items():
+        for (module, name), ours in (_RANDOM | (_CONVOLUTIONS if on_cpu() else {})).items():
             if hasattr(module, name):
-                by_philox = functools.partial(getattr(module, name), **{argument: "philox"})
-                stack.enter_context(_exchanged(module, name, by_philox))
-        for name in _CONVOLUTIONS if on_cpu() else ():
-            stack.enter_context(_exchanged(tf.nn, name, getattr(_convolutions, name)))
+                stack.enter_context(_exchanged(module, name, ours))
         yield
 
 
