@@ -15,9 +15,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+# TensorFlow's own, which are exchanged for ours while a step is traced.
 _convolution, _max_pool, _avg_pool = tf.nn.convolution, tf.nn.max_pool, tf.nn.avg_pool
+
+_MOST_CELLS = 27
+"""Of a window; each is a slice of its own, and those of 5 × 5 take two seconds to compile."""
+
+_MOST_PATCHES = 2**24
+"""Numbers, 64 MB, that the patches of a batch may take."""
+
+_layers = keras.layers
+_CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
+_POOLING = (
+    *(_layers.MaxPooling1D, _layers.MaxPooling2D, _layers.MaxPooling3D),
+    *(_layers.AveragePooling1D, _layers.AveragePooling2D, _layers.AveragePooling3D),
+)
 
 
 def unsuited(layer: Any) -> bool:
@@ -27,15 +42,14 @@ def unsuited(layer: Any) -> bool:
         >>> unsuited(keras.layers.Conv2D(8, 3)), unsuited(keras.layers.DepthwiseConv2D(3))
         (False, True)
     """
-    kinds = [kind.__name__ for kind in type(layer).__mro__]
-    layers = keras.layers
-    if getattr(layer, "data_format", "channels_last") != "channels_last":
-        return any("Conv" in kind or "Pooling" in kind for kind in kinds)
-    if type(layer) in (layers.Conv1D, layers.Conv2D, layers.Conv3D):
-        return bool(layer.groups > 1)
-    if hasattr(layer, "pool_size"):
-        return tuple(layer.pool_size) != tuple(layer.strides) or layer.padding != "valid"
-    return any("Conv" in kind for kind in kinds)
+    if isinstance(layer, _CONVOLUTIONS):
+        is_usual = layer.groups == 1 and layer.data_format == "channels_last"
+        return not is_usual or math.prod(layer.kernel_size) > _MOST_CELLS
+    if isinstance(layer, _POOLING):
+        is_usual = layer.padding == "valid" and layer.data_format == "channels_last"
+        return not is_usual or tuple(layer.pool_size) != tuple(layer.strides)
+    kerass = [kind.__name__ for kind in type(layer).__mro__ if kind.__module__.startswith("keras.")]
+    return any("Conv" in kind for kind in kerass)
 
 
 def convolution(
@@ -61,27 +75,36 @@ def convolution(
     Returns:
         `(batch, *sides, features)`.
     """
-    dimensions = filters.shape.rank - 2
-    is_usual = padding in ("VALID", "SAME") and (data_format or "C").endswith("C")
-    is_whole = input.shape[-1] == filters.shape[-2] and None not in input.shape[1:]
-    if not is_usual or not is_whole or input.shape.rank != dimensions + 2:
-        return _convolution(input, filters, strides, padding, data_format, dilations, name)
+    inputs, filters = tf.convert_to_tensor(input), tf.convert_to_tensor(filters)
+    dimensions = (filters.shape.rank or 2) - 2
     steps, gaps = _each(strides, dimensions), _each(dilations, dimensions)
+
+    def theirs() -> Any:
+        return _convolution(inputs, filters, strides, padding, data_format, dilations, name)
+
+    is_usual = padding in ("VALID", "SAME") and (data_format or "C").endswith("C")
+    if not is_usual or steps is None or gaps is None or inputs.shape.rank != dimensions + 2:
+        return theirs()
     *window, channels, features = filters.shape
+    if inputs.shape[-1] != channels or None in (*inputs.shape[1:], *filters.shape):
+        return theirs()
     reach = [(width - 1) * gap + 1 for width, gap in zip(window, gaps, strict=True)]
-    if padding == "SAME":
-        input = _padded(input, reach, steps)
-    sides = input.shape[1:-1]
+    whole = _padded(inputs, reach, steps) if padding == "SAME" else inputs
+    sides = whole.shape[1:-1]
     out = [(s - r) // step + 1 for s, r, step in zip(sides, reach, steps, strict=True)]
+    cells = math.prod(window)
+    size = (inputs.shape[0] or 1) * math.prod(out) * cells * channels
+    if min(out) < 1 or cells > _MOST_CELLS or size > _MOST_PATCHES:
+        return theirs()
     patches = tf.concat(
         [
-            input[(slice(None), *map(_every, corner, gaps, out, steps))]
+            whole[(slice(None), *map(_every, corner, gaps, out, steps))]
             for corner in itertools.product(*map(range, window))
         ],
         axis=-1,
     )
     product = tf.matmul(
-        tf.reshape(patches, (-1, math.prod(window) * channels)),
+        tf.reshape(patches, (-1, cells * channels)),
         tf.reshape(filters, (-1, features)),
     )
     return tf.reshape(product, (-1, *out, features))
@@ -106,7 +129,7 @@ def max_pool(
         name: Ignored.
 
     Returns:
-        `(batch, *sides, channels)`; as TensorFlow's, the first of equal inputs has the gradient.
+        `(batch, *sides, channels)`; of equal inputs the first has the gradient.
     """
     cells = _cells(input, ksize, strides, padding, data_format)
     if cells is None:
@@ -127,7 +150,7 @@ def avg_pool(
     See `max_pool` for the arguments.
     """
     cells = _cells(input, ksize, strides, padding, data_format)
-    if cells is None:
+    if cells is None or not cells.dtype.is_floating:
         return _avg_pool(input, ksize, strides, padding, data_format, name)
     return tf.reduce_mean(cells, axis=_within(cells))
 
@@ -147,12 +170,14 @@ def _every(first: int, gap: int, count: int, step: int) -> slice:
     return slice(first * gap, first * gap + (count - 1) * step + 1, step)
 
 
-def _each(numbers: Any, dimensions: int) -> tuple[int, ...]:
-    if numbers is None:
-        return (1,) * dimensions
-    if isinstance(numbers, int):
-        return (numbers,) * dimensions
-    return tuple(numbers) * (dimensions if len(numbers) == 1 else 1)
+def _each(numbers: Any, dimensions: int) -> tuple[int, ...] | None:
+    """Returns one number a side, however they were passed; `None` for what isn't that."""
+    each = (1,) if numbers is None else tuple(np.ravel(numbers).tolist())
+    if len(each) == dimensions + 2 and each[0] == each[-1] == 1:
+        return each[1:-1]
+    if len(each) == 1:
+        return each * dimensions
+    return each if len(each) == dimensions else None
 
 
 def _cells(input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None) -> Any:
@@ -160,20 +185,23 @@ def _cells(input: Any, ksize: Any, strides: Any, padding: str, data_format: str 
 
     Of sides that no whole number of windows fills, the rest is left out, as "VALID" means.
     """
-    shape, dimensions = input.shape, input.shape.rank - 2
+    inputs = tf.convert_to_tensor(input)
+    shape, dimensions = inputs.shape, (inputs.shape.rank or 2) - 2
     window = _each(ksize, dimensions)
-    if _each(strides, dimensions) != window or not (data_format or "C").endswith("C"):
+    if window is None or _each(strides, dimensions) != window:
         return None
-    if len(window) != dimensions or None in shape[1:]:
+    if not dimensions or None in shape[1:] or not (data_format or "C").endswith("C"):
         return None
     out = [side // width for side, width in zip(shape[1:-1], window, strict=True)]
     whole = [count * width for count, width in zip(out, window, strict=True)]
+    if min(out) < 1:
+        return None
     if whole != list(shape[1:-1]):
         if padding != "VALID":
             return None
-        input = input[(slice(None), *map(slice, whole))]
+        inputs = inputs[(slice(None), *map(slice, whole))]
     by_window = itertools.chain.from_iterable(zip(out, window, strict=True))
-    return tf.reshape(input, (-1, *by_window, shape[-1]))
+    return tf.reshape(inputs, (-1, *by_window, shape[-1]))
 
 
 def _within(cells: Any) -> list[int]:

@@ -77,10 +77,17 @@ def one_replica() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _exchanged(module: Any, name: str, replacement: Any) -> Iterator[None]:
+    """Exchanges a function for this thread; another one that traces meanwhile has the original."""
     with _exchanging:
-        original = getattr(module, name)
+        original, ours = getattr(module, name), threading.get_ident()
+
+        @functools.wraps(original)
+        def exchanged(*arguments: Any, **named: Any) -> Any:
+            function = replacement if threading.get_ident() == ours else original
+            return function(*arguments, **named)
+
         with contextlib.suppress(AttributeError, TypeError):
-            setattr(module, name, replacement)
+            setattr(module, name, exchanged)
         try:
             yield
         finally:

@@ -131,6 +131,18 @@ def layers_of(model: Any) -> list[keras.Layer]:
     return [layer for layers in nested for layer in layers]
 
 
+def layers_within(layer: Any) -> Iterator[keras.Layer]:
+    """Yields a model's or a layer's layers, also those that wrappers and the user's own hold."""
+    seen = {id(layer)}
+    left = [layer]
+    while left:
+        for held in _held(vars(left.pop()).values()):
+            if isinstance(held, keras.Layer) and id(held) not in seen:
+                seen.add(id(held))
+                left.append(held)
+                yield held
+
+
 def _is_functional(model: keras.Model) -> bool:
     kind = type(model)  # Keras doesn't export it.
     return kind.__name__ == "Functional" and kind.__module__.startswith("keras.")

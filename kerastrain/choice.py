@@ -18,6 +18,7 @@ LONG_RECURRENT = 400
 """Likewise with recurrent layers, whose steps take some 5 ms at least, and as much to measure."""
 
 _COMPILING = 1.5  # s, tracing and measuring with it
+_COMPILING_CONVOLUTIONS = 2.5  # s, likewise, since each cell of a window is traced
 _SMALL = 0.003  # s: of a step that takes no longer, much is overhead
 _SMALL_COMPILED = 0.0003  # s: a compiled step that takes no longer has nothing left to gain
 _SMALL_RECURRENT = 0.005  # s: likewise, of a recurrent one
@@ -176,7 +177,8 @@ def _may_pay(run: Run, seconds: float) -> bool:
     if run.convolves and seconds > _LARGE_CONVOLVING:
         return False
     is_overhead = run.recurs or seconds <= (_SMALL_CONVOLVING if run.convolves else _SMALL)
-    return left > 2 * _COMPILING if is_overhead else left > 20 * _COMPILING
+    compiling = _COMPILING_CONVOLUTIONS if run.convolves else _COMPILING
+    return left > 2 * compiling if is_overhead else left > 20 * compiling
 
 
 def _small_compiled(run: Run) -> float:

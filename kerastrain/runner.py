@@ -13,7 +13,7 @@ from kerastrain import choice
 from kerastrain._convolutions import unsuited
 from kerastrain._kernels import on_cpu
 from kerastrain._progress_text import ordinal
-from kerastrain.architecture import layers_of, rows_a_validation_batch
+from kerastrain.architecture import layers_within, rows_a_validation_batch
 from kerastrain.calls import Calls
 from kerastrain.choice import Run, Verdict
 from kerastrain.loops import RowLoop
@@ -47,7 +47,8 @@ class Runner:
     ) -> None:
         self._model, self._traces, self._calls = model, traces, calls
         self._renewed, self._is_untried = renewed, False
-        layers = layers_of(model) if on_cpu() else []  # A GPU has kernels for all of them.
+        # A GPU has kernels for all of them.
+        layers = list(layers_within(model)) if on_cpu() else []
         self._run = Run(
             calls.batches,
             epochs,

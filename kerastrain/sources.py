@@ -29,6 +29,9 @@ from kerastrain.data import (
 )
 from kerastrain.tasks import class_of_each_row
 
+_COMPARED = 2
+"""Batches of a generator whose sides are compared, as Keras does."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -93,7 +96,7 @@ def streamed_once(x: Any, epochs: int) -> Any:
         ValueError: If a generator has no batch, or is to be gone through more than once.
         TypeError: If it brings something else than arrays.
     """
-    if not isinstance(x, Iterator):
+    if not isinstance(x, Iterator) or is_stream(x):
         return x
     if epochs > 1:
         must = (
@@ -101,19 +104,16 @@ def streamed_once(x: Any, epochs: int) -> Any:
             "`tf.data.Dataset.from_generator` makes a Dataset of the function that makes it"
         )
         raise invalid("fit", "epochs", must, f"epochs={epochs}")
-    first = next(x, None)
-    if first is None:
+    first = list(map(_as_batch, itertools.islice(x, _COMPARED)))
+    if not first:
         raise invalid("fit", "x", "hold at least one batch", "an empty generator")
-    batch = _as_batch(first)
-    parts = keras.tree.flatten(batch)
-    if any(part.dtype.kind == "O" for part in parts):
-        received = f"a generator of {' and '.join(map(show, parts))}"
-        raise invalid("fit", "x", "bring batches of arrays", received, kind=TypeError)
-    spec = keras.tree.map_structure(
-        lambda part: tf.TensorSpec(part.shape and (None, *part.shape[1:]), part.dtype), batch
-    )
-
-    once = _Once(itertools.chain([batch], map(_as_batch, x)))
+    for batch in first:
+        parts = keras.tree.flatten(batch)
+        if any(part.dtype.kind == "O" or not part.ndim for part in parts):
+            received = f"a generator of {' and '.join(map(show, parts))}"
+            raise invalid("fit", "x", "bring batches of arrays", received, kind=TypeError)
+    once = _Once(itertools.chain(first, map(_as_batch, x)))
+    spec = keras.tree.map_structure(_spec_of, *first)
     return tf.data.Dataset.from_generator(once, output_signature=spec)
 
 
@@ -128,20 +128,44 @@ class _Once:
     def __init__(self, batches: Iterator[Any]) -> None:
         self._batches = batches
         self._first: list[Any] = []
+        self._is_beyond = False  # What is kept, so that nobody can begin anew any more.
         self._drawing = threading.Lock()  # Datasets fetch in threads, which a generator refuses.
 
     def __call__(self) -> Iterator[Any]:
         for number in itertools.count():
             with self._drawing:
-                if number >= len(self._first):
+                if number < len(self._first):
+                    batch = self._first[number]
+                elif number == self._MOST_KEPT and self._is_beyond:
+                    raise RuntimeError("a generator can be gone through once")
+                else:
+                    self._is_beyond = number >= self._MOST_KEPT
                     batch = next(self._batches, None)
                     if batch is None:
                         return
                     if number < self._MOST_KEPT:
                         self._first.append(batch)
-                else:
-                    batch = self._first[number]
             yield batch
+
+
+def _as_batch(element: Any) -> Any:
+    """Returns what a generator brings as arrays, in tuples and dicts."""
+    if isinstance(element, Mapping):
+        return {key: _as_batch(part) for key, part in element.items()}
+    if isinstance(element, list | tuple):
+        parts = element[:2] if len(element) == 3 and element[2] is None else element
+        return tuple(map(_as_batch, parts))
+    array = as_keras_has_it(np.asarray(element))
+    is_text = array.dtype.kind == "O" and all(isinstance(item, str | bytes) for item in array.flat)
+    return array.astype(bytes if isinstance(element, tf.Tensor) else str) if is_text else array
+
+
+def _spec_of(*parts: np.ndarray) -> tf.TensorSpec:
+    """Returns what holds for a part of several batches, and leaves open where they differ."""
+    sides = zip(*(part.shape[1:] for part in parts), strict=True)
+    same = [side[0] if len(set(side)) == 1 else None for side in sides]
+    is_text = parts[0].dtype.kind in "SU"
+    return tf.TensorSpec((None, *same), tf.string if is_text else parts[0].dtype)
 
 
 def source_for(
@@ -319,15 +343,6 @@ def _first_batch(function: str, argument: str, stream: Any) -> Any:
     for first in stream:
         return first
     raise invalid(function, argument, "hold at least one batch", "an empty Dataset")
-
-
-def _as_batch(element: Any) -> Any:
-    """Returns what a generator brings as arrays, in tuples and dicts."""
-    if isinstance(element, Mapping):
-        return {key: _as_batch(part) for key, part in element.items()}
-    if isinstance(element, list | tuple):
-        return tuple(_as_batch(part) for part in element)
-    return as_keras_has_it(np.asarray(element))
 
 
 def _as_tuple(batch: Any) -> Any:

@@ -29,6 +29,7 @@ from kerastrain._nan_causes import findings_of, told, told_of_nan
 from kerastrain._optimizers import follow, variable_rate_of
 from kerastrain._settings import chance_in, settings_of
 from kerastrain._unfreezing import unfreezing_for
+from kerastrain.data import is_stream
 from kerastrain.models import compiled_model_checked
 from kerastrain.progress import Progress, progress_callback
 from kerastrain.records import History
@@ -201,7 +202,7 @@ def fit(
         )
         _check_average(model, restore_best)
         if on_nan == "rollback":
-            _check_rollback(model, schedule, callbacks)
+            _check_rollback(model, x, schedule, callbacks)
         kept.begin(model, source, callbacks, seed=drawn, epochs=epochs, arguments=asked)
         account = Account(source, best, seed=drawn, lost=kept.lost)
         bar = progress_callback(
@@ -320,7 +321,10 @@ def _check_average(model: keras.Model, restore_best: bool) -> None:
         raise invalid("fit", "restore_best", must, "restore_best=True")
 
 
-def _check_rollback(model: keras.Model, schedule: Any, callbacks: list[Any]) -> None:
+def _check_rollback(model: keras.Model, x: Any, schedule: Any, callbacks: list[Any]) -> None:
+    if isinstance(x, Iterator) and not is_stream(x):
+        must = "be 'stop' where `x` is a generator, which can be gone through once"
+        raise invalid("fit", "on_nan", must, "on_nan='rollback'")
     setters = [name for name in rate_setters(callbacks) if name == "LearningRateScheduler"]
     if schedule is not None or variable_rate_of(model.optimizer) is None or setters:
         must = "be 'stop' where a schedule sets the rate, which can't be halved"

@@ -236,9 +236,12 @@ def main():
         cases = [next(cases)]
         contenders |= benchmark_rivals.installed()
     elif options.what == "choice":
-        report_choice(itertools.chain(cases, further_cases()))
-        return
-    report((case for case in cases if options.case in case.name), contenders, options.repeats)
+        cases = itertools.chain(cases, further_cases())
+    cases = (case for case in cases if options.case in case.name)
+    if options.what == "choice":
+        report_choice(cases)
+    else:
+        report(cases, contenders, options.repeats)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Machine:
             ["steps"],
         ),
         (
-            (1500, 20),
+            (1500, 40),
             {"convolves": True},
             Machine(steps=0.0015, compiled=0.001),
             "compiled, 1.00 ms a step, 1.50 ms uncompiled",

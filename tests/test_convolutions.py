@@ -1,6 +1,7 @@
 """Convolutions and pooling as products and maxima give what TensorFlow's own give."""
 
 import functools
+import threading
 
 import keras
 import numpy as np
@@ -57,6 +58,8 @@ def assert_alike(ours, theirs):
         ((9, 8), (3, 3), {"padding": "SAME", "dilations": 2}),
         ((7, 8), (1, 1), {"padding": "VALID", "strides": 2}),
         ((5, 4, 6), (2, 3, 2), {"padding": "SAME", "data_format": "NDHWC"}),
+        ((7, 8), (3, 3), {"padding": "VALID", "strides": [1, 2, 2, 1]}),
+        ((7, 8), (3, 3), {"padding": "VALID", "strides": np.int64(2)}),
     ],
 )
 def test_a_convolution_is_that_of_tensorflow_and_so_are_its_gradients(sides, window, settings):
@@ -72,6 +75,7 @@ def test_a_convolution_is_that_of_tensorflow_and_so_are_its_gradients(sides, win
         ((7, 9), (2, 3), "VALID"),
         ((6, 9), (2, 3), "SAME"),
         ((4, 5, 6), [2], "VALID"),
+        ((6, 9), [1, 2, 3, 1], "VALID"),
     ],
 )
 def test_pooling_is_that_of_tensorflow_and_so_are_its_gradients(pool, sides, window, padding):
@@ -96,6 +100,11 @@ def test_of_equal_inputs_the_first_has_the_gradient_as_tensorflow_has_it():
         ("max_pool", (normal(2, 4, 6, 6), 2, 2, "VALID", "NCHW")),
         ("avg_pool", (normal(2, 6, 6, 4), 2, 1, "SAME")),
         ("avg_pool", (normal(2, 5, 5, 4), 2, 2, "SAME")),
+        ("avg_pool", (tf.ones((2, 4, 4, 1), tf.int32), 2, 2, "VALID")),
+        ("max_pool", (normal(2, 3, 3, 1), 4, 4, "VALID")),  # Nothing comes out, as below.
+        ("convolution", (normal(2, 3, 3, 1), normal(4, 4, 1, 2), 2, "VALID")),
+        ("convolution", (normal(1, 40, 40, 1), normal(6, 5, 1, 2), 1, "VALID")),  # Many slices.
+        ("convolution", (normal(32, 60, 60, 32), normal(3, 3, 32, 2), 1, "SAME")),  # Much memory.
     ],
 )
 def test_what_they_cannot_do_is_left_to_tensorflow(name, arguments, monkeypatch):
@@ -107,12 +116,33 @@ def test_what_they_cannot_do_is_left_to_tensorflow(name, arguments, monkeypatch)
     assert all(one is other for one, other in zip(given, arguments, strict=False))
 
 
+def test_filters_may_be_numpys():
+    inputs, filters = normal(2, 6, 6, 1), np.ones((3, 3, 1, 2), "float32")
+    ours = _convolutions.convolution(inputs.numpy(), filters, padding="SAME")
+    np.testing.assert_allclose(ours, tf.nn.convolution(inputs, filters, padding="SAME"), rtol=1e-5)
+
+
+def test_another_thread_that_traces_meanwhile_has_tensorflows():
+    def trace():
+        step = tf.function(lambda: tf.nn.convolution(normal(1, 5, 5, 2), normal(3, 3, 2, 2), 1))
+        operations.append({one.type for one in step.get_concrete_function().graph.get_operations()})
+
+    operations = []
+    with _kernels.fast_kernels():
+        trace()
+        thread = threading.Thread(target=trace)
+        thread.start()
+        thread.join()
+    ours, theirs = operations
+    assert "Conv2D" in theirs
+    assert "Conv2D" not in ours
+
+
 def test_they_stand_in_for_tensorflows_while_a_step_is_traced_and_on_a_cpu_only(monkeypatch):
     before = tf.nn.convolution, tf.nn.max_pool, tf.nn.avg_pool
     with _kernels.fast_kernels():
-        assert tf.nn.convolution is _convolutions.convolution
-        assert tf.nn.max_pool is _convolutions.max_pool
-        assert tf.nn.avg_pool is _convolutions.avg_pool
+        exchanged = tf.nn.convolution, tf.nn.max_pool, tf.nn.avg_pool
+        assert all(one is not other for one, other in zip(exchanged, before, strict=True))
     assert (tf.nn.convolution, tf.nn.max_pool, tf.nn.avg_pool) == before
     monkeypatch.setattr(_kernels, "on_cpu", lambda: False)
     with _kernels.fast_kernels():
@@ -128,6 +158,9 @@ def test_they_stand_in_for_tensorflows_while_a_step_is_traced_and_on_a_cpu_only(
         (LAYERS.MaxPooling2D(2), False),
         (LAYERS.AveragePooling1D(3), False),
         (LAYERS.GlobalMaxPooling2D(), False),
+        (type("OfTheUsers", (LAYERS.Conv2D,), {})(2, 3), False),
+        (type("Convert", (LAYERS.Layer,), {"pool_size": 2})(), False),
+        (LAYERS.Conv1D(2, 40), True),
         (LAYERS.Dense(2), False),
         (LAYERS.Conv2D(4, 3, groups=2), True),
         (LAYERS.Conv2D(4, 3, data_format="channels_first"), True),

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import kerastrain as ktr
+from kerastrain import sources
 from kerastrain.sources import source_for
 
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
@@ -247,6 +248,61 @@ def test_a_generator_may_bring_lists_and_names_as_keras_takes_them():
         assert np.isfinite(history.history["loss"]).all()
 
 
+def test_a_generator_may_bring_batches_that_differ_in_a_side_that_the_model_leaves_open():
+    words = keras.Input((None,), dtype="int32")
+    pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(9, 3)(words))
+    model = keras.Model(words, keras.layers.Dense(1)(pooled))
+    model.compile("sgd", "mse")
+    batches = [(np.ones((4, length), "int32"), np.ones(4), None) for length in (5, 6, 3)]
+    assert len(ktr.fit(model, iter(batches), verbose=0)) == 1
+
+
+def test_a_generator_of_texts_is_taken_as_keras_and_tensorflow_have_them():
+    texts, labels = ["아주 좋아요", "so bad"] * 4, np.array([0, 1] * 4)
+
+    def loss(batch):
+        keras.utils.set_random_seed(1)
+        model = ktr.build("text", texts=texts, length=4, units=2, embedding=2)
+        ktr.compile_for_task(model, y=labels)
+        return ktr.fit(model, iter([(batch, labels)]), seed=1, verbose=0).history["loss"]
+
+    assert loss(np.array(texts, dtype=object)) == loss(np.array(texts)) == loss(tf.constant(texts))
+
+
+def test_a_pydataset_that_is_its_own_iterator_is_no_generator():
+    class Flow(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            return X[number::3], Y[number::3]
+
+        def __next__(self):
+            raise AssertionError("asked for the next batch")
+
+        def __iter__(self):
+            return self
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert len(ktr.fit(model, Flow(), epochs=2, verbose=0)) == 2
+
+
+def test_a_generator_is_not_begun_anew_once_more_has_been_drawn_than_is_kept():
+    once = sources._Once(iter(range(40)))
+    assert [number for number, _ in zip(once(), range(5), strict=False)] == [0, 1, 2, 3, 4]
+    assert list(once()) == list(range(40))
+    with pytest.raises(RuntimeError, match="a generator can be gone through once"):
+        list(once())
+
+
+def test_after_nan_a_generator_cannot_be_gone_through_again(classifier):
+    assert refusal(ValueError, classifier, batches_of(7), on_nan="rollback") == (
+        "`fit`: `on_nan` must be 'stop' where `x` is a generator, which can be gone through once. "
+        "Received: on_nan='rollback'."
+    )
+
+
 @pytest.mark.parametrize(
     "data, epochs, kind, sentence",
     [
@@ -273,12 +329,11 @@ def test_a_generator_may_bring_lists_and_names_as_keras_takes_them():
             "array(None, dtype=object).",
         ),
         (
-            zip(X[:, 0], Y, strict=True),
+            zip([1.5], [2], strict=True),
             1,
-            ValueError,
-            "`x` must be batched: put `.batch(batch_size)` at its end. Received: elements "
-            "(TensorSpec(shape=(), dtype=tf.float32, name=None), "
-            "TensorSpec(shape=(), dtype=tf.int64, name=None)).",
+            TypeError,
+            "`x` must bring batches of arrays. Received: a generator of array(1.5, dtype=float32) "
+            "and array(2).",
         ),
         (
             batches_of(8, lambda x, y: (x[:, :3], y)),
