@@ -195,8 +195,8 @@ SAID = {
     },
 }
 
-QUICK = ("01-train-a-network.ipynb", "06-text.ipynb", "07-verdicts.ipynb")
-"""Those that run in some ten seconds, most of them for a kernel to start."""
+QUICK = ("01-train-a-network.ipynb", "07-verdicts.ipynb")
+"""Those that run in some ten seconds, half of them for a kernel to start."""
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 

@@ -198,11 +198,11 @@ def test_a_registered_name_and_keras_own_settings_reach_the_workers(monkeypatch)
     assert apart.model.dtype_policy.name == "mixed_bfloat16"
 
 
-ROWS = np.random.default_rng(0).normal(size=(320, 8192)).astype("float32")
+ROWS = np.random.default_rng(0).normal(size=(160, 8192)).astype("float32")
 LARGE = (ROWS, ROWS[:, :30].sum(axis=1))
 """Rows so long that the sums of their products hang on the number of threads."""
 
-COMPILED = {"epochs": 2, "seed": 3, "verbose": 0, "batch_size": 32, "speed": "compiled"}
+COMPILED = {"epochs": 1, "seed": 3, "verbose": 0, "batch_size": 32, "speed": "compiled"}
 
 
 def large(n_neurons=256, input_shape=(8192,)):
