@@ -64,6 +64,7 @@ class Nursery:
         for number in theirs.values():
             os.close(number)
         pid = int.from_bytes(self._line.recv(_HEADER), "big")
+        assert pid, "the nursery has ended"
         return _Forked(command, pid, ended, ours, text)
 
     def close(self):

@@ -183,7 +183,7 @@ def test_a_trial_is_given_up_in_its_first_fold_or_not():
 
 
 def test_the_same_seed_gives_the_same_search_to_the_bit():
-    first, second = (search("regression", SPACE, DATA, trials=5, **SHORT) for _ in range(2))
+    first, second = (search("regression", SPACE, DATA, trials=3, **SHORT) for _ in range(2))
     assert told(first) == told(second)
 
 
@@ -410,7 +410,7 @@ def test_layers_that_the_folds_best_epochs_had_frozen_stay_frozen_in_the_model()
     assert [layer.trainable for layer in result.model.layers if layer.weights] == [False, True]
 
 
-@pytest.mark.parametrize("pruner", [None, "hyperband"])
+@pytest.mark.parametrize("pruner", [pytest.param(None, marks=pytest.mark.slow), "hyperband"])
 def test_a_sampler_of_optunas_that_has_nothing_left_ends_the_search(tmp_path, pruner):
     import optuna
 
@@ -430,7 +430,9 @@ def test_a_sampler_of_optunas_that_has_nothing_left_ends_the_search(tmp_path, pr
 # What it goes on with.
 
 
-@pytest.mark.parametrize("name", ["trials.db", "trials.journal"])
+@pytest.mark.parametrize(
+    "name", ["trials.db", pytest.param("trials.journal", marks=pytest.mark.slow)]
+)
 def test_the_same_call_goes_on_with_what_ctrl_c_has_left_to_the_bit(tmp_path, name):
     given = {"trials": 6, "storage": tmp_path / "new" / name, **SHORT}
     whole = search("regression", SPACE, DATA, trials=6, callbacks=[InterruptAt(999)], **SHORT)
