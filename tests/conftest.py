@@ -12,8 +12,10 @@ import time
 import urllib.parse
 
 import pytest
+from nursery import Nursery
 
-from kerastrain import _run_lock, engine, models
+# Of the package, fixtures import what they use themselves: the process that only hands the tests to
+# others would import TensorFlow before they can begin.
 
 PASSWORD = "s3cret:@/%{x}"  # All that an address has to write in another way.
 
@@ -27,6 +29,8 @@ def pytest_collection_finish(session):
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch):
     """The built-in models and no others, whatever a test or a docstring has registered before."""
+    from kerastrain import models
+
     built_in = {k: v for k, v in models._builders.items() if v in models._BUILT_IN}
     monkeypatch.setattr(models, "_builders", built_in)
 
@@ -34,12 +38,16 @@ def own_registry(monkeypatch):
 @pytest.fixture(autouse=True)
 def settles_at_once(monkeypatch):
     """Two who begin at the same moment have a test of their own."""
+    from kerastrain import _run_lock
+
     monkeypatch.setattr(_run_lock, "_SETTLING", 0.0)
 
 
 @pytest.fixture
 def short_calls(monkeypatch):
     """Lets a call run three batches of the nine that an epoch has."""
+    from kerastrain import engine
+
     monkeypatch.setattr(engine, "_steps_a_call", lambda seconds, steps: 3)
 
 
@@ -47,6 +55,25 @@ def short_calls(monkeypatch):
 def folder(tmp_path):
     """A run's, which isn't there yet."""
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """Starts Python processes, which have TensorFlow already where the system is Linux."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        yield subprocess.Popen
+        return
+    nursery = Nursery()
+    yield nursery.popen
+    nursery.close()
+
+
+@pytest.fixture
+def starts_at_once(nursery, monkeypatch):
+    """Has the package start its processes in the nursery."""
+    monkeypatch.setattr(subprocess, "Popen", nursery)
 
 
 @pytest.fixture(scope="session")

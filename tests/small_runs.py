@@ -1,5 +1,12 @@
 """What tests of runs share: a small model and its rows, what breaks it off, what is left."""
 
+import atexit
+import contextlib
+import functools
+import pathlib
+import shutil
+import tempfile
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +19,8 @@ from kerastrain.training import fit
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(96, 4)).astype("float32")
 Y = (X[:, 0] + GENERATOR.normal(size=96) > 0).astype("int32")
+_PLACES = contextlib.ExitStack()
+atexit.register(_PLACES.close)
 SAME = {"seed": 5, "speed": "steps", "verbose": 0}
 CALL = {"validation_split": 0.25, "epochs": 4, "batch_size": 8, **SAME}
 
@@ -70,6 +79,26 @@ def broken_off(folder, at, model=None, error=RuntimeError, **arguments):
     x, y = arguments.pop("data", (X, Y))
     with pytest.raises(error, match="broken off"):
         fit(model or net(), x, y, callbacks=callbacks, **arguments)
+
+
+@functools.cache
+def whole(speed="steps"):
+    """What a run comes to that nobody breaks off: all that it tells, and its bits."""
+    model = net()
+    return told_by(fit(model, X, Y, **CALL | {"speed": speed})), bits_of(model)
+
+
+def finished(folder):
+    """Puts a run that has ended in a folder."""
+    shutil.copytree(_finished(), folder)
+
+
+@functools.cache
+def _finished():
+    place = _PLACES.enter_context(tempfile.TemporaryDirectory())
+    folder = pathlib.Path(place, "run")
+    fit(net(), X, Y, run=folder, **CALL)
+    return folder
 
 
 def held_out():

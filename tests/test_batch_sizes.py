@@ -17,6 +17,7 @@ DATA = (X, Y)
 
 def compared(data=DATA, **arguments):
     defaults = {"sizes": [8, 32], "epochs": 2, "verbose": 0, "learning_rate": 0.01}
+    defaults |= {"optimizer": "sgd", "speed": "steps"}
     return ktr.compare_batch_sizes("regression", data, **defaults | arguments)
 
 
@@ -24,8 +25,14 @@ def combinations(table):
     return [(run.batch_size, run.scaling, run.schedule, run.learning_rate) for run in table.runs]
 
 
-def test_each_size_is_trained_with_each_scaling_with_and_without_warming_up():
-    assert combinations(compared()) == [
+@pytest.fixture(scope="module")
+def whole():
+    """A table of all that there is to compare."""
+    return compared(epochs=10)
+
+
+def test_each_size_is_trained_with_each_scaling_with_and_without_warming_up(whole):
+    assert combinations(whole) == [
         (8, "none", "", 0.01),
         (8, "none", "warmup", 0.01),
         (32, "none", "", 0.01),
@@ -37,8 +44,8 @@ def test_each_size_is_trained_with_each_scaling_with_and_without_warming_up():
     ]
 
 
-def test_the_rates_are_the_ones_that_were_trained_with():
-    for run in compared(epochs=10).runs:
+def test_the_rates_are_the_ones_that_were_trained_with(whole):
+    for run in whole.runs:
         rates = run.history.history["learning_rate"]
         assert rates[-1] == pytest.approx(run.learning_rate)
         if not run.schedule:
@@ -46,7 +53,8 @@ def test_the_rates_are_the_ones_that_were_trained_with():
 
 
 def test_a_schedule_starts_below_its_peak():
-    table = compared(schedule=lambda peak: warmup(peak, epochs=2), epochs=3, scaling="linear")
+    schedule = {"schedule": lambda peak: warmup(peak, epochs=2), "epochs": 3}
+    table = compared(**schedule, sizes=[32], scaling="linear")
     rates = table.runs[-1].history.history["learning_rate"]
     assert rates[0] < table.runs[-1].learning_rate
     assert table.runs[-1].schedule == "<lambda>"
@@ -74,7 +82,8 @@ def test_a_rate_that_was_swept_for_is_scaled():
 
 
 def test_the_same_seed_gives_the_same_runs():
-    one, other = (compared(epochs=1, scaling=["none"]) for _ in range(2))
+    given = {"epochs": 1, "scaling": ["none"], "schedule": None, "sizes": [32]}
+    one, other = (compared(**given) for _ in range(2))
     for run, same in zip(one.runs, other.runs, strict=True):
         assert run.history.history["loss"] == same.history.history["loss"]
 
@@ -98,7 +107,7 @@ def test_what_is_held_out_for_validation_is_no_row_to_train_on():
 
 
 def test_arguments_of_build_and_fit_are_passed_on():
-    table = compared(validation_split=0.25, params={"n_neurons": 3}, scaling=["none"], patience=0)
+    table = compared(validation_split=0.25, params={"n_neurons": 3}, sizes=[8], patience=0)
     assert "val_loss" in table.rows[0]
 
 
@@ -111,7 +120,7 @@ def test_a_line_a_run_is_printed(capsys):
 
 
 def test_silence_is_kept(capsys):
-    compared(verbose=0)
+    compared(verbose=0, scaling=["none"], schedule=None, sizes=[32])
     assert capsys.readouterr().out == ""
 
 

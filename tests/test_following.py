@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from small_models import X, Y, made
+from small_products import diagonal
 
 import kerastrain as ktr
 from kerastrain._following import FollowingFloat, momentum_following, schedule_of
@@ -94,15 +95,21 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize("speed", SPEEDS)
-@pytest.mark.parametrize("kind", BY_HAND)
+@pytest.mark.parametrize("kind, speed", diagonal(BY_HAND, SPEEDS))
 def test_the_steps_are_those_that_one_takes_by_hand(kind, speed):
     model = linear(KINDS[kind](0.1))
     fit(model, schedule=one_cycle(0.02, epochs=1), speed=speed)
     np.testing.assert_allclose(weights_of(model), BY_HAND[kind](), rtol=2e-5, atol=1e-6)
 
 
-@all_kinds
+@pytest.mark.parametrize(
+    "kind",
+    # Those of which the test above hasn't the numbers, and one that computes otherwise than others.
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] if kind in ("SGD", "RMSprop", "Adam") else [])
+        for kind in KINDS
+    ],
+)
 def test_every_speed_follows_alike_and_otherwise_than_without(kind):
     def trained(speed, momentum=(0.95, 0.85)):
         keras.utils.set_random_seed(1)

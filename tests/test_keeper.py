@@ -16,11 +16,13 @@ from small_runs import (
     Y,
     bits_of,
     broken_off,
+    finished,
     held_out,
     message_of,
     net,
     newest_facts,
     told_by,
+    whole,
 )
 
 from kerastrain import _keeper
@@ -65,7 +67,7 @@ def test_the_history_can_be_read_while_it_trains(folder):
 
 
 def test_it_says_what_it_is_and_where_it_ran(folder):
-    fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     fit(net(), X, Y, run=folder, **CALL)
     configuration = json.loads((folder / "run.json").read_text())["configuration"]
     assert (configuration["batch_size"], configuration["optimizer"]) == (8, "Adam")
@@ -95,12 +97,12 @@ def test_a_mask_of_infinity_keeps_no_run_from_being_saved(short_calls, folder):
         model.compile("adam", "mse")
         return model
 
-    whole, other = masked(), masked(2)
-    fit(whole, X, Y, **CALL)
+    unbroken, other = masked(), masked(2)
+    fit(unbroken, X, Y, **CALL)
     broken_off(folder, (2, 2), masked())
     history = fit(other, X, Y, run=folder, **CALL)
     assert (history.epoch, sorted(folder.glob("*.ktr")) != []) == ([0, 1, 2, 3], True)
-    assert bits_of(other) == bits_of(whole)
+    assert bits_of(other) == bits_of(unbroken)
 
 
 def test_nothing_in_it_is_pickled(folder):
@@ -134,14 +136,12 @@ class Counts(keras.callbacks.Callback):
 def test_an_error_within_an_epoch_costs_one_call(short_calls, folder, monkeypatch):
     monkeypatch.setattr(_keeper, "PART_OF_TIME", 1e9)
     monkeypatch.setattr(_keeper, "PART_FOR_HOLDING", 1e9)
-    whole, other, counts = net(), net(2), Counts()
-    expected = fit(whole, X, Y, **CALL)
+    other, counts = net(2), Counts()
     broken_off(folder, (2, 3), save_every=1e9, callbacks=[Counts()])
     facts = newest_facts(folder)
     assert (facts["epoch"], facts["batch"]) == (2, 6)
     history = fit(other, X, Y, run=folder, callbacks=[counts], **CALL)
-    assert told_by(history) == told_by(expected)
-    assert bits_of(other) == bits_of(whole)
+    assert (told_by(history), bits_of(other)) == whole()
     assert counts.count == 12
 
 
@@ -213,8 +213,7 @@ class FillsTheDisk(keras.callbacks.Callback):
 
 
 def test_a_full_disk_is_told_as_it_is_and_costs_nothing_of_the_run(short_calls, small_disk):
-    whole, model, other = net(), net(), net(2)
-    expected = fit(whole, X, Y, **CALL)
+    model, other = net(), net(2)
     fills = FillsTheDisk(small_disk, 2)
     call = CALL | {"run": small_disk / "run", "save_every": 0}
     with pytest.raises(OSError, match="No space left on device"):
@@ -222,8 +221,7 @@ def test_a_full_disk_is_told_as_it_is_and_costs_nothing_of_the_run(short_calls, 
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
     fills.path.unlink()
     history = fit(other, X, Y, **call)
-    assert told_by(history) == told_by(expected)
-    assert bits_of(other) == bits_of(whole)
+    assert (told_by(history), bits_of(other)) == whole()
 
 
 def test_a_disk_that_can_only_be_read_is_refused(small_disk):

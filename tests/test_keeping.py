@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_runs import CALL, SAME, X, Y, broken_off, message_of, net
+from small_runs import CALL, SAME, X, Y, broken_off, finished, message_of, net
 
 from kerastrain._generations import Generations
 from kerastrain._state_files import State
@@ -95,7 +95,7 @@ def test_a_state_of_its_own_kind_is_asked_for_only_where_it_is_kept(folder):
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_run_that_would_go_on_otherwise_is_refused_by_the_first_difference(folder, change):
     made, was, came = CHANGES[change]
-    fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     arguments, keywords = made()
     with pytest.raises(ValueError, match="`run` must be another folder") as error:
         fit(*arguments, run=folder, **CALL | keywords)
@@ -145,7 +145,7 @@ def test_a_batch_that_the_data_have_not_is_refused(short_calls, folder):
 
 
 def test_a_model_whose_run_is_refused_keeps_its_count_of_steps(folder):
-    fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     generations = Generations(folder)
     state = generations.newest()[0]
     arrays = {**state.arrays, "model variable 0": np.zeros((4, 9), "float32")}
@@ -158,7 +158,7 @@ def test_a_model_whose_run_is_refused_keeps_its_count_of_steps(folder):
 
 
 def test_fewer_epochs_than_it_has_are_refused(folder):
-    fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     assert message_of(folder, epochs=2) == (
         "`fit`: `epochs` must be at least 4, which the run has behind it. Received: epochs=2."
     )
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_written_is_refused():
 
 
 def test_a_run_of_a_later_version_is_refused(folder):
-    fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     text = (folder / "run.json").read_text()
     (folder / "run.json").write_text(text.replace('"version": 1', '"version": 2'))
     assert message_of(folder) == (
@@ -222,7 +222,7 @@ def test_a_run_of_a_later_version_is_refused(folder):
 
 
 def test_a_run_without_its_state_does_not_silently_begin_anew(folder):
-    fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     for path in folder.glob("state-*"):
         path.unlink()
     assert message_of(folder) == (

@@ -53,7 +53,9 @@ def in_order(batches):
 # What it does.
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "adam", pytest.param("rmsprop", marks=pytest.mark.slow)]
+)
 def test_each_step_trains_as_keras_does_at_that_rate(optimizer):
     model, twin = made(optimizer=optimizer), made(optimizer=optimizer)
     twin.set_weights(model.get_weights())
@@ -147,12 +149,18 @@ def test_it_finds_a_rate_that_trains():
 @pytest.mark.parametrize(
     "optimizer",
     [
-        "sgd",
-        keras.optimizers.SGD(momentum=0.9, nesterov=True),
+        pytest.param("sgd", marks=pytest.mark.slow),
+        pytest.param(keras.optimizers.SGD(momentum=0.9, nesterov=True), marks=pytest.mark.slow),
         keras.optimizers.Adam(3e-3, use_ema=True),
         keras.optimizers.Adam(3e-3, gradient_accumulation_steps=4),
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100)),
-        keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(1e-3)),
+        pytest.param(
+            keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100)),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(1e-3)),
+            marks=pytest.mark.slow,
+        ),
         keras.optimizers.LossScaleOptimizer(
             keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(1e-2, 9), momentum=0.9)
         ),

@@ -1,16 +1,22 @@
 """The notebooks: each runs from top to bottom, and is stored with what a run gave.
 
 A whole run takes half a minute a notebook or more, so here every `epochs=` of ten or more becomes
-`epochs=2`, and every search runs four trials at most. The whole run is
+`epochs=2`, and every search runs four trials at most; and those that take long even so run with the
+slow tests, while all are held against the package's names and arguments. The whole run is
 `python tests/run_notebooks.py`, whose outputs are the ones that are stored.
 """
 
+import ast
+import importlib
+import inspect
 import pathlib
 import re
 import tempfile
 
 import pytest
 from run_notebooks import FOLDER, execute, read, tidy
+
+import kerastrain
 
 for package in ("nbformat", "nbclient", "ipykernel"):
     pytest.importorskip(package, reason=f'needs {package}: pip install "kerastrain[notebook]"')
@@ -189,6 +195,9 @@ SAID = {
     },
 }
 
+QUICK = ("01-train-a-network.ipynb", "07-verdicts.ipynb")
+"""Those that run in some ten seconds, half of them for a kernel to start."""
+
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 
 
@@ -227,7 +236,14 @@ def test_the_first_notebook_is_there():
     assert "01-train-a-network.ipynb" in [path.name for path in NOTEBOOKS]
 
 
-@each_notebook
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[] if path.name in QUICK else [pytest.mark.slow])
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.name,
+)
 def test_it_runs_from_top_to_bottom(path, tmp_path):
     notebook = read(path)
     for cell in code_cells(notebook):
@@ -241,6 +257,54 @@ def test_it_runs_from_top_to_bottom(path, tmp_path):
     assert flaws(notebook) == []
     assert len(pictures(notebook)) == len(pictures(read(path)))
     assert list(tmp_path.iterdir()) == []
+
+
+def tree(notebook):
+    """Returns what all the cells' Python comes to."""
+    sources = [cell.source for cell in code_cells(notebook)]
+    return ast.parse(re.sub(r"^(\s*)[%!].*", r"\1pass", "\n".join(sources), flags=re.MULTILINE))
+
+
+def of_the_package(node, names):
+    """Returns the object that a name, or a dotted one, is in the package; `None` for others."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        owner = of_the_package(node.value, names)
+        # Modules' and functions' only: what an instance has can't be told from its class.
+        return getattr(owner, node.attr) if inspect.ismodule(owner) else None
+    return None
+
+
+def imported_by(source):
+    """Returns what a notebook imports of the package, by the names that it gives it."""
+    names = {}
+    for node in ast.walk(source):
+        if isinstance(node, ast.Import):
+            ours = [alias for alias in node.names if alias.name.startswith("kerastrain")]
+            names |= {alias.asname: importlib.import_module(alias.name) for alias in ours}
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("kerastrain"):
+            module = importlib.import_module(node.module)
+            names |= {a.asname or a.name: getattr(module, a.name) for a in node.names}
+    return names
+
+
+@each_notebook
+def test_all_that_it_calls_is_there_and_takes_the_arguments(path):
+    source = tree(read(path))
+    names = imported_by(source)
+    assert names["ktr"] is kerastrain
+    called = 0
+    for node in ast.walk(source):
+        if isinstance(node, ast.Attribute):
+            of_the_package(node, names)  # Raises where the package has no such name.
+        if isinstance(node, ast.Call) and (function := of_the_package(node.func, names)):
+            called += 1
+            taken = inspect.signature(function).parameters
+            given = {keyword.arg for keyword in node.keywords} - {None}
+            if not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+                assert given <= set(taken), ast.unparse(node)
+    assert called > 2
 
 
 @each_notebook

@@ -14,6 +14,7 @@ from kerastrain.training import fit
 
 CALL = SAME | {"epochs": 3, "batch_size": 8, "shuffle": False}
 BATCH = (X[:8], Y[:8])
+WAYS = [(at, speed) for speed in ("plain", "steps") for at in ((1, 2), (1, None))]
 
 
 def shapes(own):
@@ -46,10 +47,9 @@ def test_optimizers_in_a_dict_are_found_as_they_are_when_the_step_has_built_them
     assert not {id(v.handle) for v in own.variables} & {id(v.handle) for v in variables_of(model)}
 
 
-@pytest.mark.parametrize(
-    "kind, at, speed", diagonal(KINDS, [(1, 2), (1, None)], ["plain", "steps"])
-)
-def test_a_run_goes_on_to_the_bit_with(short_calls, folder, kind, at, speed):
+@pytest.mark.parametrize("kind, way", diagonal(KINDS, WAYS))
+def test_a_run_goes_on_to_the_bit_with(short_calls, folder, kind, way):
+    at, speed = way
     x = X[:, :, None] if kind == "a stateful RNN" else X
     call = CALL | {"speed": speed}
     whole, other = KINDS[kind](1), KINDS[kind](2)

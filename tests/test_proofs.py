@@ -53,7 +53,7 @@ def test_a_run_of_ones_own_builder_and_callbacks_is_proved(capsys):
     )
 
 
-def test_a_run_is_broken_off_in_the_midst_of_an_epoch(short_calls, capsys):
+def test_a_run_is_broken_off_in_the_midst_of_an_epoch(starts_at_once, short_calls, capsys):
     proof = prove_resume(build, (X, Y), epochs=2, broken_off_after=1.5, batch_size=8)
     assert proof == ResumeProof(0.0, 0.0, 0.0, 2, 1.5)
     assert "2 epochs at a stretch, and 1.5 + 0.5 with a new" in capsys.readouterr().out
@@ -89,7 +89,7 @@ def shuffled():
     return tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(64, seed=1).batch(8)
 
 
-def test_a_dataset_is_made_by_a_function():
+def test_a_dataset_is_made_by_a_function(starts_at_once):
     assert prove_resume(build, shuffled, epochs=2, broken_off_after=1)
     with pytest.raises(TypeError) as error:
         prove_resume(build, shuffled())
@@ -99,7 +99,7 @@ def test_a_dataset_is_made_by_a_function():
     )
 
 
-def test_a_callback_that_forgets_is_found_out():
+def test_a_callback_that_forgets_is_found_out(starts_at_once):
     proof = prove_resume(build, (X, Y), callbacks=[Shrinks()], epochs=3, broken_off_after=1)
     assert proof.weights > 0.01
     assert not proof

@@ -98,6 +98,7 @@ def test_sklearn_genetic_opt(left_by, data):
     assert np.mean(predicted.argmax(axis=1) == data.test[1]) > 0.8
 
 
+@pytest.mark.slow
 def test_talos(left_by):
     scan = left_by("Talos", "talos")["scan"]
     assert sorted(scan.data["units"]) == [8, 32, 128]

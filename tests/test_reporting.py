@@ -12,7 +12,7 @@ import subprocess
 import matplotlib
 import numpy as np
 import pytest
-from small_runs import CALL, X, Y, net
+from small_runs import finished
 
 import kerastrain as ktr
 from kerastrain.records import History
@@ -157,14 +157,14 @@ def test_of_a_folder_what_cannot_be_read_is_named(written, tmp_path):
 
 def test_the_home_folder_has_its_short_name(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", os.fspath(tmp_path))
-    ktr.fit(net(), X, Y, run=tmp_path / "a", **CALL)
+    finished(tmp_path / "a")
     path = ktr.report("~/a", path="~/page.html")
     assert path == tmp_path / "page.html"
     assert "Where it ran" in Page(path).text
 
 
 def test_a_run_directory_tells_its_settings_and_where_it_ran(written, folder):
-    ktr.fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     page = written(folder)
     environment = json.loads((folder / "environment.json").read_text())["starts"][0]
     assert page.text.startswith("Run run Written on ")
@@ -176,7 +176,7 @@ def test_a_run_directory_tells_its_settings_and_where_it_ran(written, folder):
 
 
 def test_a_broken_environment_is_left_out(written, folder):
-    ktr.fit(net(), X, Y, run=folder, **CALL)
+    finished(folder)
     (folder / "environment.json").write_text("{")
     assert "Where it ran" not in written(folder).text
 

@@ -30,21 +30,30 @@ ONE_WORKER = {"trial_timeout": 300}
 
 
 @pytest.fixture
-def started(monkeypatch):
+def from_scratch():
+    """Says that the workers of a test start as a user's do, which takes some seconds each."""
+
+
+@pytest.fixture(autouse=True)
+def started(request, nursery, monkeypatch):
     """The worker processes that were started, in their order."""
     processes = []
     popen = subprocess.Popen
+    start = popen if "from_scratch" in request.fixturenames else nursery
 
     def noted(command, *arguments, **named):
-        process = popen(command, *arguments, **named)
-        processes.extend([process] if "kerastrain.search.worker" in command else [])
-        return process
+        if "kerastrain.search.worker" not in command:
+            return popen(command, *arguments, **named)
+        processes.append(start(command, *arguments, **named))
+        return processes[-1]
 
     monkeypatch.setattr(crews.subprocess, "Popen", noted)
     return processes
 
 
-def test_workers_find_what_one_process_finds_to_the_bit_and_live_on_between_trials(started):
+def test_workers_find_what_one_process_finds_to_the_bit_and_live_on_between_trials(
+    from_scratch, started
+):
     given = {"trials": 6, "sampler": "random", "pruner": None, **SHORT}
     alone = search("regression", SPACE, DATA, **given)
     together = search("regression", SPACE, DATA, jobs=2, **given)
@@ -84,9 +93,9 @@ def test_a_trial_that_crashes_its_process_has_failed_and_the_search_goes_on(star
 
 
 def test_a_trial_that_hangs_has_failed_after_its_time():
-    result = search(search_data.hangs_above_4, WIDTHS, DATA, trial_timeout=15, **APART)
+    result = search(search_data.hangs_above_4, WIDTHS, DATA, trial_timeout=8, **APART)
     assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
-    assert result.trials[1].reason == "it took longer than 15 s"
+    assert result.trials[1].reason == "it took longer than 8 s"
 
 
 def test_a_trial_that_takes_too_much_memory_has_failed():
@@ -139,7 +148,7 @@ def test_ctrl_c_ends_the_workers_and_returns_what_there_is(started, monkeypatch)
     assert all(process.poll() is not None for process in started)
 
 
-def test_the_workers_end_with_their_parent(tmp_path):
+def test_the_workers_end_with_their_parent(from_scratch):
     recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 3})
     workers = Workers(recipe, 1, Limits(), threads=1)
     process = workers._workers[0]._process
@@ -189,11 +198,11 @@ def test_a_registered_name_and_keras_own_settings_reach_the_workers(monkeypatch)
     assert apart.model.dtype_policy.name == "mixed_bfloat16"
 
 
-ROWS = np.random.default_rng(0).normal(size=(320, 8192)).astype("float32")
+ROWS = np.random.default_rng(0).normal(size=(160, 8192)).astype("float32")
 LARGE = (ROWS, ROWS[:, :30].sum(axis=1))
 """Rows so long that the sums of their products hang on the number of threads."""
 
-COMPILED = {"epochs": 2, "seed": 3, "verbose": 0, "batch_size": 32, "speed": "compiled"}
+COMPILED = {"epochs": 1, "seed": 3, "verbose": 0, "batch_size": 32, "speed": "compiled"}
 
 
 def large(n_neurons=256, input_shape=(8192,)):
@@ -299,7 +308,7 @@ def test_a_builder_that_asks_for_input_is_told_that_there_is_none():
     assert result.trials[1].reason.startswith("EOFError")
 
 
-def test_killed_workers_leave_nothing_behind(started, tmp_path, monkeypatch):
+def test_killed_workers_leave_nothing_behind(from_scratch, started, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     recipe = Recipe("regression", DATA, "val_loss", "min", None, {"epochs": 3})
     opened = len(os.listdir("/proc/self/fd"))
@@ -327,7 +336,9 @@ def test_an_error_of_a_pruner_that_looks_like_a_lost_line_ends_the_search(apart)
 
 
 @pytest.mark.slow  # It starts a process or two, six seconds each.
-def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(tmp_path, monkeypatch):
+def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(
+    from_scratch, tmp_path, monkeypatch
+):
     greets = "import sys; print('Welcome to the cluster!'); print('Bye!', file=sys.stderr)"
     (tmp_path / "sitecustomize.py").write_text(greets, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -336,7 +347,9 @@ def test_what_python_prints_as_it_starts_is_not_taken_for_an_answer(tmp_path, mo
 
 
 @pytest.mark.slow  # It starts a process or two, six seconds each.
-def test_a_long_temporary_folder_and_modules_beside_the_user_are_no_trouble(tmp_path, monkeypatch):
+def test_a_long_temporary_folder_and_modules_beside_the_user_are_no_trouble(
+    from_scratch, tmp_path, monkeypatch
+):
     folder = tmp_path / ("a_folder_of_a_cluster_named_after_its_job_" * 4)
     folder.mkdir()
     (folder / "secrets.py").write_text("raise ImportError('not that one')", encoding="utf-8")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from small_builders import NAMES, SIGNS, X, Y, build_model, net, number_net
 from small_models import assert_same_bits
+from small_products import diagonal
 
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
@@ -286,22 +287,29 @@ def test_layers_are_put_in_by_a_search():
 # Data.
 
 
+EACH_TIME = [
+    (NAMES, None, "softmax"),
+    (NAMES, keras.losses.SparseCategoricalCrossentropy(from_logits=True), "linear"),
+    (NAMES, "binary_crossentropy", "sigmoid"),
+    (SIGNS, "categorical_crossentropy", "softmax"),
+    (SIGNS == "yes", "binary_crossentropy", "sigmoid"),
+    ((NAMES == "large") * 7.0 - 1, None, "softmax"),
+]
+"""Every kind of label, loss and head, but not each with each."""
+
+FURTHER = [
+    (NAMES, "categorical_crossentropy", "softmax"),
+    (NAMES, "sparse_categorical_crossentropy", "softmax"),
+    (NAMES, keras.losses.CategoricalFocalCrossentropy(), "softmax"),
+    (NAMES, keras.losses.CategoricalCrossentropy(from_logits=True), "linear"),
+    (SIGNS, None, "softmax"),
+    (NAMES.astype(object), None, "softmax"),
+]
+
+
 @pytest.mark.parametrize(
     "labels, loss, activation",
-    [
-        (NAMES, None, "softmax"),
-        (NAMES, "categorical_crossentropy", "softmax"),
-        (NAMES, "sparse_categorical_crossentropy", "softmax"),
-        (NAMES, keras.losses.CategoricalFocalCrossentropy(), "softmax"),
-        (NAMES, keras.losses.SparseCategoricalCrossentropy(from_logits=True), "linear"),
-        (NAMES, keras.losses.CategoricalCrossentropy(from_logits=True), "linear"),
-        (NAMES, "binary_crossentropy", "sigmoid"),
-        (SIGNS, None, "softmax"),
-        (SIGNS, "categorical_crossentropy", "softmax"),
-        (SIGNS == "yes", "binary_crossentropy", "sigmoid"),
-        ((NAMES == "large") * 7.0 - 1, None, "softmax"),
-        (NAMES.astype(object), None, "softmax"),
-    ],
+    [*EACH_TIME, *(pytest.param(*one, marks=pytest.mark.slow) for one in FURTHER)],
 )
 def test_labels_of_any_kind_become_what_the_loss_wants_and_come_back(labels, loss, activation):
     builder = functools.partial(net, activation=activation, loss=loss)
@@ -544,9 +552,11 @@ def moved(estimator, way):
     return copy.deepcopy(estimator) if way == "copy" else pickle.loads(pickle.dumps(estimator))
 
 
-@pytest.mark.parametrize("way", ["pickle", "joblib", "copy"])
-@pytest.mark.parametrize("make, y", [(regressor, Y), (classifier, NAMES)])
-def test_an_estimator_moves_fitted_or_not_and_predicts_the_same_bits(way, make, y):
+@pytest.mark.parametrize(
+    "way, kind", diagonal(["pickle", "joblib", "copy"], ["regressor", "classifier"])
+)
+def test_an_estimator_moves_fitted_or_not_and_predicts_the_same_bits(way, kind):
+    make, y = {"regressor": (regressor, Y), "classifier": (classifier, NAMES)}[kind]
     estimator = make(callbacks=[keras.callbacks.EarlyStopping("loss", patience=5)])
     unfitted = moved(estimator, way)
     assert unfitted.get_params().keys() == estimator.get_params().keys()

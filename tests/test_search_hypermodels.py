@@ -1,5 +1,6 @@
 """`hypermodel`: what Keras Tuner searches, trained by `kerastrain.fit`."""
 
+import gc
 import sys
 
 import keras
@@ -17,6 +18,15 @@ GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(80, 4)).astype("float32")
 Y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
 TRAIN, VAL = (X[:60], Y[:60]), (X[60:], Y[60:])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_look_at_what_was_there_before():
+    """Keras Tuner collects garbage for each model, which takes long where others have left much."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def random_search(hyper, folder, *, trials=3, **arguments):

@@ -183,7 +183,7 @@ def test_a_trial_is_given_up_in_its_first_fold_or_not():
 
 
 def test_the_same_seed_gives_the_same_search_to_the_bit():
-    first, second = (search("regression", SPACE, DATA, trials=5, **SHORT) for _ in range(2))
+    first, second = (search("regression", SPACE, DATA, trials=3, **SHORT) for _ in range(2))
     assert told(first) == told(second)
 
 
@@ -253,7 +253,7 @@ def classifier(is_lost=False, a_layer=None):
 
 
 @pytest.mark.parametrize("apart", [{}, ONE_WORKER], ids=["here", "apart"])
-def test_a_model_of_nan_does_not_win_by_its_accuracy(apart):
+def test_a_model_of_nan_does_not_win_by_its_accuracy(starts_at_once, apart):
     given = {"metric": "val_accuracy", "sampler": "grid", "pruner": None, **apart, **SHORT}
     result = search(classifier, {"is_lost": [True, False]}, (X, RARE), **given)
     assert result.trials[0].histories[0].history["val_accuracy"][0] > 0.8
@@ -346,7 +346,9 @@ def test_the_time_of_a_search_ends_it_at_an_epochs_end():
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_trial_that_the_time_has_cut_is_begun_anew_by_the_same_call(tmp_path, jobs):
+def test_a_trial_that_the_time_has_cut_is_begun_anew_by_the_same_call(
+    starts_at_once, tmp_path, jobs
+):
     class Slow(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             time.sleep(0.05)
@@ -408,7 +410,7 @@ def test_layers_that_the_folds_best_epochs_had_frozen_stay_frozen_in_the_model()
     assert [layer.trainable for layer in result.model.layers if layer.weights] == [False, True]
 
 
-@pytest.mark.parametrize("pruner", [None, "hyperband"])
+@pytest.mark.parametrize("pruner", [pytest.param(None, marks=pytest.mark.slow), "hyperband"])
 def test_a_sampler_of_optunas_that_has_nothing_left_ends_the_search(tmp_path, pruner):
     import optuna
 
@@ -428,7 +430,9 @@ def test_a_sampler_of_optunas_that_has_nothing_left_ends_the_search(tmp_path, pr
 # What it goes on with.
 
 
-@pytest.mark.parametrize("name", ["trials.db", "trials.journal"])
+@pytest.mark.parametrize(
+    "name", ["trials.db", pytest.param("trials.journal", marks=pytest.mark.slow)]
+)
 def test_the_same_call_goes_on_with_what_ctrl_c_has_left_to_the_bit(tmp_path, name):
     given = {"trials": 6, "storage": tmp_path / "new" / name, **SHORT}
     whole = search("regression", SPACE, DATA, trials=6, callbacks=[InterruptAt(999)], **SHORT)
@@ -463,23 +467,23 @@ def regression(n_neurons=2, input_shape=(4,)):
     return ktr.build("regression", n_neurons=n_neurons, input_shape=input_shape)
 
 
-def process(path):
+def process(popen, path):
     script = SCRIPT.format(tests=str(pathlib.Path(__file__).parent))
     package = str(pathlib.Path(ktr.__file__).parents[1])
     paths = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": paths}
     command = [sys.executable, "-c", script, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    begun = subprocess.Popen(command, text=True, env=environment, **pipes)
+    begun = popen(command, text=True, env=environment, **pipes)
     assert begun.stdout.readline() == "ready\n"
     return begun
 
 
-def test_a_killed_search_goes_on_from_its_storage_to_the_bit(tmp_path):
+def test_a_killed_search_goes_on_from_its_storage_to_the_bit(nursery, tmp_path):
     import optuna
 
     path = tmp_path / "trials.db"
-    running = process(path)
+    running = process(nursery, path)
     running.stdin.write("go\n")
     running.stdin.flush()
     deadline = time.monotonic() + 120
@@ -503,8 +507,8 @@ def test_a_killed_search_goes_on_from_its_storage_to_the_bit(tmp_path):
     assert told(rest) == told(whole)
 
 
-def shared_by_two_processes(storage):
-    both = [process(storage) for _ in range(2)]
+def shared_by_two_processes(nursery, storage):
+    both = [process(nursery, storage) for _ in range(2)]
     for one in both:
         one.stdin.write("go\n")
         one.stdin.flush()
@@ -517,12 +521,12 @@ def shared_by_two_processes(storage):
     return result
 
 
-def test_two_processes_share_the_trials_of_one_storage(tmp_path):
-    assert len(shared_by_two_processes(tmp_path / "trials.journal")) == 6
+def test_two_processes_share_the_trials_of_one_storage(nursery, tmp_path):
+    assert len(shared_by_two_processes(nursery, tmp_path / "trials.journal")) == 6
 
 
-def test_two_processes_share_the_trials_of_a_postgresql_server(postgres):
-    assert len(shared_by_two_processes(postgres)) == 6
+def test_two_processes_share_the_trials_of_a_postgresql_server(nursery, postgres):
+    assert len(shared_by_two_processes(nursery, postgres)) == 6
 
 
 def test_a_search_that_is_done_only_reads_its_storage(tmp_path):
@@ -601,7 +605,7 @@ def test_a_refit_takes_another_way_where_it_is_told_to():
 
 
 @pytest.mark.parametrize("apart", [{}, ONE_WORKER], ids=["here", "apart"])
-def test_a_builder_that_returns_the_same_model_again_is_refused(apart):
+def test_a_builder_that_returns_the_same_model_again_is_refused(starts_at_once, apart):
     model = classifier()
     given = {"space": {"batch_size": [8, 16, 32]}, "data": (X, RARE), **apart}
     assert refusal(builder=lambda: model, **given) == (

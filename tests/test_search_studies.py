@@ -494,9 +494,9 @@ for number, storage in enumerate(storages):
 """
 
 
-def started(script, *arguments):
+def started(popen, script, *arguments):
     paths = [TESTS, pathlib.Path(kerastrain.__file__).parents[1]]
-    return subprocess.Popen(
+    return popen(
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -520,13 +520,13 @@ def one_of(found, kind):
 
 
 @pytest.fixture(scope="module")
-def killed(request, tmp_path_factory):
+def killed(request, nursery, tmp_path_factory):
     """Storages in each of which a process that was killed has left a trial that ran.
 
     With each, what it asked for, and what another process saw while it was alive.
     """
     places = addresses(request, tmp_path_factory.mktemp("killed"))
-    process = started(ASKS_AND_WAITS, *places.values())
+    process = started(nursery, ASKS_AND_WAITS, *places.values())
     seen = {}
     for kind, place in places.items():
         line = process.stdout.readline()
@@ -561,14 +561,15 @@ def test_a_trial_of_a_process_that_was_killed_is_taken_up_as_if_nothing_had_happ
 
 
 @pytest.fixture(scope="module")
-def shared(request, tmp_path_factory):
+def shared(request, nursery, tmp_path_factory):
     """Storages in which two processes that began together went through a grid.
 
     With each, what either had for a seed and which trials it made.
     """
     folder = tmp_path_factory.mktemp("shared")
     places = addresses(request, folder)
-    processes = [started(SHARES_A_GRID, str(folder), me, *places.values()) for me in ("a", "b")]
+    commands = [(SHARES_A_GRID, str(folder), me, *places.values()) for me in ("a", "b")]
+    processes = [started(nursery, *command) for command in commands]
     try:
         answers = [process.communicate(timeout=100) for process in processes]
     finally:

@@ -84,7 +84,7 @@ def test_where_keras_cannot_build_metrics_beforehand_nothing_is_shared(fresh, mo
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="no /proc here")
-def test_fits_of_one_architecture_do_not_pile_up():
+def test_fits_of_one_architecture_do_not_pile_up(starts_at_once):
     """Memory, in a process of its own: 2.7 MB a fit would be 54 MB."""
     program = """
 import os, numpy as np, kerastrain as ktr

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_models import assert_same_bits, measures
+from small_products import diagonal
 
 import kerastrain as ktr
 
@@ -292,11 +293,12 @@ DECAY = keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5)
 COSINE = [0.05 * (1 + math.cos(math.pi * step / 8)) for step in (3, 7)]  # of 8 steps, two epochs
 
 
-@pytest.mark.parametrize("speed", ["plain", "steps", "compiled"])
 @pytest.mark.parametrize(
-    "factory", [ktr.schedules.warmup, ktr.schedules.warmup_cosine, ktr.schedules.one_cycle]
+    "name, speed",
+    diagonal(["warmup", "warmup_cosine", "one_cycle"], ["plain", "steps", "compiled"]),
 )
-def test_a_schedule_learns_the_steps_of_the_run(factory, speed):
+def test_a_schedule_learns_the_steps_of_the_run(name, speed):
+    factory = getattr(ktr.schedules, name)
     history = fit(traced(), X, Y, epochs=3, schedule=factory(0.1, epochs=1), speed=speed)
     schedule = factory(0.1, epochs=1).for_run(STEPS, 3)
     ends = [float(schedule(STEPS * epoch - 1)) for epoch in (1, 2, 3)]

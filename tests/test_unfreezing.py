@@ -151,10 +151,13 @@ def decaying():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1.0),
+        pytest.param(
+            lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=1.0),
+            marks=pytest.mark.slow,
+        ),
         lambda: keras.optimizers.AdamW(0.01, gradient_accumulation_steps=3),
         lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Nadam(0.01)),
-        decaying,
+        pytest.param(decaying, marks=pytest.mark.slow),
     ],
     ids=["momentum", "accumulated", "loss scale", "schedule"],
 )
@@ -170,7 +173,7 @@ def test_steps_give_the_bits_of_plain(trained, make):
     assert_same_bits(states[0][1], states[1][1])
 
 
-@pytest.mark.parametrize("speed", WAYS)
+@pytest.mark.parametrize("speed", [pytest.param("plain", marks=pytest.mark.slow), *WAYS[1:]])
 def test_one_seed_gives_the_same_bits_again(trained, speed):
     (one, history), (other, again) = (run(made(trained), speed=speed) for _ in range(2))
     assert measures(history) == measures(again)
@@ -210,9 +213,15 @@ def two_stages_of_keras(model, make, *, carried):
     ("make", "carried"),
     [
         (keras.optimizers.SGD, False),
-        (lambda rate: keras.optimizers.SGD(rate, momentum=0.9), True),
+        pytest.param(
+            lambda rate: keras.optimizers.SGD(rate, momentum=0.9), True, marks=pytest.mark.slow
+        ),
         (keras.optimizers.Adam, True),
-        (lambda rate: keras.optimizers.RMSprop(rate, global_clipnorm=0.5), True),
+        pytest.param(
+            lambda rate: keras.optimizers.RMSprop(rate, global_clipnorm=0.5),
+            True,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["SGD", "momentum", "Adam", "RMSprop"],
 )
@@ -261,7 +270,7 @@ def test_a_users_own_early_stopping_stops_as_keras_does(trained):
     assert [layer.trainable for layer in model.layers] == [True, False, False, True]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adam"])
 def test_a_model_that_was_saved_and_loaded_goes_on_to_the_bit(trained, optimizer, tmp_path):
     model = made(trained, optimizer)
     run(model, epochs=2, unfreeze=None, restore_best=False)
