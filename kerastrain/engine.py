@@ -16,7 +16,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerastrain import choice
 from kerastrain._checks import invalid, one_of, show, whole_number
+from kerastrain._kernels import build_metrics
 from kerastrain.calls import Calls
 from kerastrain.loops import RowLoop, StreamLoop, each_batch
 from kerastrain.runner import Runner
@@ -147,7 +149,7 @@ def executing(
         else:
             with _others_as_before(model) as theirs, contextlib.ExitStack() as stack:
                 if source.calls is None:
-                    execution = _install_stream(model, source, speed)
+                    execution = _install_stream(model, source, speed, epochs)
                 else:
                     traces = stack.enter_context(Traces(model, source.calls.first_batch()))
                     runner = Runner(model, traces, source.calls, epochs, renewed)
@@ -266,10 +268,14 @@ def _hindrance(model: keras.Model, callbacks: Iterable[Any]) -> str:
     return ""
 
 
-def _install_stream(model: keras.Model, source: Source, speed: Any) -> Execution:
+def _install_stream(model: keras.Model, source: Source, speed: Any, epochs: int) -> Execution:
     """Puts functions that take many batches off Keras's iterator where Keras looks for its own."""
     train, test = StreamLoop(model, model.train_step), StreamLoop(model, model.test_step)
-    steps = _steps_a_call(_seconds_of_stream(model, source, train), source.steps)
+    # Which Keras would do in a moment; a step that makes its variables itself is traced twice.
+    build_metrics(model, source.first)
+    is_short = source.steps is not None and source.steps * epochs < choice.SHORT
+    seconds = None if is_short else _seconds_of_stream(model, source, train)
+    steps = _steps_a_call(seconds, source.steps)
     _install(model, train, test, steps)
     why = source.why_stream or ("since a stream isn't compiled" if speed == "compiled" else "")
     reason = ", ".join(filter(None, (_batches(steps), why)))
