@@ -23,17 +23,17 @@ from kerastrain._following import (
     rate_setters,
     schedule_for,
 )
+from kerastrain._generators import is_generator, streamed_once
 from kerastrain._keeping import Keeping, keeping
 from kerastrain._live_plot import finishing
 from kerastrain._nan_causes import findings_of, told, told_of_nan
 from kerastrain._optimizers import follow, variable_rate_of
 from kerastrain._settings import chance_in, settings_of
 from kerastrain._unfreezing import unfreezing_for
-from kerastrain.data import is_stream
 from kerastrain.models import compiled_model_checked
 from kerastrain.progress import Progress, progress_callback
 from kerastrain.records import History
-from kerastrain.sources import Source, source_for, streamed_once
+from kerastrain.sources import Source, source_for
 
 ASchedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule | Callable[[float], Any]
 
@@ -322,7 +322,7 @@ def _check_average(model: keras.Model, restore_best: bool) -> None:
 
 
 def _check_rollback(model: keras.Model, x: Any, schedule: Any, callbacks: list[Any]) -> None:
-    if isinstance(x, Iterator) and not is_stream(x):
+    if is_generator(x):
         must = "be 'stop' where `x` is a generator, which can be gone through once"
         raise invalid("fit", "on_nan", must, "on_nan='rollback'")
     setters = [name for name in rate_setters(callbacks) if name == "LearningRateScheduler"]
