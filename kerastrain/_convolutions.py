@@ -27,11 +27,10 @@ _MOST_CELLS = 27
 _MOST_PATCHES = 2**24
 """Numbers, 64 MB, that the patches of a batch may take."""
 
-_layers = keras.layers
-_CONVOLUTIONS = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
+_CONVOLVING = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _POOLING = (
-    *(_layers.MaxPooling1D, _layers.MaxPooling2D, _layers.MaxPooling3D),
-    *(_layers.AveragePooling1D, _layers.AveragePooling2D, _layers.AveragePooling3D),
+    *(keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D),
+    *(keras.layers.AveragePooling1D, keras.layers.AveragePooling2D, keras.layers.AveragePooling3D),
 )
 
 
@@ -42,7 +41,7 @@ def unsuited(layer: Any) -> bool:
         >>> unsuited(keras.layers.Conv2D(8, 3)), unsuited(keras.layers.DepthwiseConv2D(3))
         (False, True)
     """
-    if isinstance(layer, _CONVOLUTIONS):
+    if isinstance(layer, _CONVOLVING):
         is_usual = layer.groups == 1 and layer.data_format == "channels_last"
         return not is_usual or math.prod(layer.kernel_size) > _MOST_CELLS
     if isinstance(layer, _POOLING):
@@ -82,7 +81,7 @@ def convolution(
     def theirs() -> Any:
         return _convolution(inputs, filters, strides, padding, data_format, dilations, name)
 
-    is_usual = padding in ("VALID", "SAME") and (data_format or "C").endswith("C")
+    is_usual = padding in ("VALID", "SAME") and _channels_stand_last(data_format)
     if not is_usual or steps is None or gaps is None or inputs.shape.rank != dimensions + 2:
         return theirs()
     *window, channels, features = filters.shape
@@ -155,6 +154,10 @@ def avg_pool(
     return tf.reduce_mean(cells, axis=_within(cells))
 
 
+def _channels_stand_last(data_format: str | None) -> bool:
+    return data_format is None or data_format.endswith("C")
+
+
 def _padded(input: Any, reach: Sequence[int], steps: Sequence[int]) -> Any:
     """Returns the inputs with the zeros around them that "SAME" means."""
     sides = input.shape[1:-1]
@@ -190,7 +193,7 @@ def _cells(input: Any, ksize: Any, strides: Any, padding: str, data_format: str 
     window = _each(ksize, dimensions)
     if window is None or _each(strides, dimensions) != window:
         return None
-    if not dimensions or None in shape[1:] or not (data_format or "C").endswith("C"):
+    if not dimensions or None in shape[1:] or not _channels_stand_last(data_format):
         return None
     out = [side // width for side, width in zip(shape[1:-1], window, strict=True)]
     whole = [count * width for count, width in zip(out, window, strict=True)]

@@ -98,6 +98,7 @@ def _as_batch(element: Any) -> Any:
         return tuple(map(_as_batch, parts))
     array = as_keras_has_it(np.asarray(element))
     is_text = array.dtype.kind == "O" and all(isinstance(item, str | bytes) for item in array.flat)
+    # A tensor's texts are UTF-8 already.
     return array.astype(bytes if isinstance(element, tf.Tensor) else str) if is_text else array
 
 

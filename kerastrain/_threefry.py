@@ -1,9 +1,9 @@
 """Random numbers that XLA turns into vector instructions: Threefry, word for word.
 
-What TensorFlow draws is a third of a small network's compiled step, at 17 ns a number: XLA has
-Philox's long products one by one. Threefry needs sums, rotations and "exclusive or" of words of 32
-bits only, and takes 1 ns (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
-1, 2, 3", 2011; JAX draws by it too). The generator is the full one of 20 rounds.
+What TensorFlow draws is a third of a small network's compiled step, 62 µs for the 3,200 numbers of
+its dropout: XLA has Philox's long products one by one. Threefry needs sums, rotations and
+"exclusive or" of words of 32 bits only, and takes 14 µs (Salmon, Moraes, Dror and Shaw, "Parallel
+random numbers: as easy as 1, 2, 3", 2011; JAX draws by it too). It is the one of 20 rounds.
 
 The functions take the arguments of TensorFlow's, and leave to those what they can't do.
 """

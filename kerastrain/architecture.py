@@ -132,7 +132,10 @@ def layers_of(model: Any) -> list[keras.Layer]:
 
 
 def layers_within(layer: Any) -> Iterator[keras.Layer]:
-    """Yields a model's or a layer's layers, also those that wrappers and the user's own hold."""
+    """Yields the layers that a model or a layer holds anywhere, with those of wrappers.
+
+    `layers_of` has those only that Keras lists as a model's.
+    """
     seen = {id(layer)}
     left = [layer]
     while left:

@@ -20,10 +20,10 @@ LONG_RECURRENT = 400
 _COMPILING = 1.5  # s, tracing and measuring with it
 _COMPILING_CONVOLUTIONS = 2.5  # s, likewise, since each cell of a window is traced
 _SMALL = 0.003  # s: of a step that takes no longer, much is overhead
+_SMALL_CONVOLVING = 0.001  # s: likewise, of one with convolutions
+_LARGE_CONVOLVING = 0.005  # s: of such a one that takes longer, most goes into products
 _SMALL_COMPILED = 0.0003  # s: a compiled step that takes no longer has nothing left to gain
 _SMALL_RECURRENT = 0.005  # s: likewise, of a recurrent one
-_SMALL_CONVOLVING = 0.001  # s: likewise, of one with convolutions
-_LARGE_CONVOLVING = 0.005  # s: of one that takes longer, nearly all goes into products
 _MARGIN = 0.8  # of the time: what a change has to reach, as both times are noisy
 _MOST_REMEMBERED = 256
 
